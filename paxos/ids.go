@@ -1,0 +1,71 @@
+package paxos
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// MaxReplicas is the largest number of members that a group may have.
+const MaxReplicas = 7
+
+// ReplicaID is a member's index in its group, from 0 to MaxReplicas-1.
+type ReplicaID uint8
+
+// ClusterID names a cluster for ever: it is drawn at random when the cluster
+// forms. Zero means that there is none yet.
+type ClusterID uint64
+
+func (c ClusterID) String() string { return fmt.Sprintf("%016x", uint64(c)) }
+
+// GroupID numbers a replica group within its cluster.
+type GroupID uint64
+
+// Slot is a position in the replicated log. The first is 1; zero stands for
+// the empty prefix.
+type Slot uint64
+
+// Ballot numbers a leader's term. Ballots are ordered by round and then by
+// replica, so no two replicas ever use the same one. The zero Ballot is
+// invalid and lower than every valid one.
+type Ballot struct {
+	Round   uint64
+	Replica ReplicaID
+}
+
+// Valid reports whether b can have been used by a replica.
+func (b Ballot) Valid() bool { return b.Round != 0 }
+
+// Compare orders ballots as cmp.Compare does numbers.
+func (b Ballot) Compare(o Ballot) int {
+	if c := cmp.Compare(b.Round, o.Round); c != 0 {
+		return c
+	}
+	return cmp.Compare(b.Replica, o.Replica)
+}
+
+// Less reports whether b is ordered before o.
+func (b Ballot) Less(o Ballot) bool { return b.Compare(o) < 0 }
+
+func (b Ballot) String() string { return fmt.Sprintf("%d.%d", b.Round, b.Replica) }
+
+// Life names one life of a replica's disk: the recovery epoch orders the lives
+// of one replica, the nonce tells any two apart. A valid nonce is not zero.
+type Life struct {
+	Epoch uint64
+	Nonce uint64
+}
+
+func (l Life) String() string { return fmt.Sprintf("%d/%016x", l.Epoch, l.Nonce) }
+
+// Vector holds the newest life that a replica knows of every member, by index.
+// What is beyond the group's size is zero.
+type Vector [MaxReplicas]Life
+
+// Merge takes over from o every entry whose epoch is newer.
+func (v *Vector) Merge(o Vector) {
+	for i, l := range o {
+		if l.Epoch > v[i].Epoch || v[i] == (Life{}) {
+			v[i] = l
+		}
+	}
+}

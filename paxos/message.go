@@ -1,0 +1,190 @@
+package paxos
+
+// Envelope carries one message between two replicas.
+type Envelope struct {
+	Cluster ClusterID // zero only while a group forms
+	Group   GroupID
+	From    ReplicaID
+	To      ReplicaID
+	Life    Life   // of the sender's disk
+	Vector  Vector // the sender's, in messages that give a vote; else zero
+	Message Message
+}
+
+// Message is one of the message structs of this package.
+type Message interface {
+	kind() messageKind
+}
+
+// Vote reports whether m gives a vote and so carries the sender's vector.
+func vote(m Message) bool {
+	switch m.(type) {
+	case Promise, Accepted, HeartbeatAck:
+		return true
+	}
+	return false
+}
+
+// PreVote asks whether an election under Ballot could succeed. It promises
+// nothing and changes nothing.
+type PreVote struct {
+	Ballot Ballot // the one that the sender would use
+	Commit Slot   // the sender's commit index
+}
+
+// PreVoteReply answers a PreVote.
+type PreVoteReply struct {
+	Ballot   Ballot // of the PreVote
+	Granted  bool
+	Promised Ballot // the voter's promise, so that the sender can go above it
+}
+
+// Prepare is phase 1 for every slot from From on. A candidate sends it again,
+// with a higher From, for the next page of the answer.
+type Prepare struct {
+	Ballot   Ballot
+	From     Slot
+	Handover Ballot // the leader that asked the sender to take over, or zero
+}
+
+// Promise is one page of a voter's answer to a Prepare. It counts when the
+// page without More has arrived.
+type Promise struct {
+	Ballot   Ballot
+	From     Slot    // of the Prepare that this page answers
+	Commit   Slot    // the voter's commit index: its entries up to here are chosen
+	LogStart Slot    // first slot that the voter can still report
+	Wall     int64   // the voter's wall clock, ns since the Unix epoch
+	More     bool    // a further page begins behind the last entry
+	Entries  []Entry // accepted entries from From on, without gaps
+}
+
+// Nack refuses a message of a ballot that is below the sender's promise.
+type Nack struct {
+	Ballot   Ballot // refused
+	Promised Ballot
+}
+
+// Accept is phase 2 for a run of slots. The entries' own ballots are not
+// carried: every one is proposed under Ballot.
+type Accept struct {
+	Ballot  Ballot
+	Commit  Slot    // the leader's commit index
+	Round   uint64  // read round that an answer confirms
+	First   Slot    // slot of Entries[0]
+	Entries []Entry // consecutive
+}
+
+// Accepted says that every slot up to Through is at or below the sender's
+// commit index or durably held by it under Ballot.
+type Accepted struct {
+	Ballot  Ballot
+	Through Slot
+}
+
+// Heartbeat keeps a leadership alive while there is nothing else to send.
+type Heartbeat struct {
+	Ballot Ballot
+	Commit Slot
+	Round  uint64
+}
+
+// HeartbeatAck confirms that its sender had promised nothing above Ballot when
+// it saw round Round. It waits for no sync.
+type HeartbeatAck struct {
+	Ballot Ballot
+	Round  uint64
+	Held   Slot // received under Ballot without a gap up to here, durable or not
+	Gap    bool // an Accept began behind Held+1: send again from there
+}
+
+// Handover asks the receiver to run for leader at once.
+type Handover struct {
+	Ballot Ballot // the sender's
+}
+
+// SnapshotChunk is a piece of the sender's newest snapshot file, for a replica
+// that needs slots that the sender's log no longer holds.
+type SnapshotChunk struct {
+	Ballot Ballot
+	Slot   Slot     // the snapshot covers every slot up to here
+	Digest [32]byte // of the whole file
+	Size   uint64   // of the whole file in bytes
+	Offset uint64   // of Data in the file
+	Data   []byte   // empty in the first message, which only offers
+}
+
+// SnapshotAck says what the receiver of a snapshot has.
+type SnapshotAck struct {
+	Ballot    Ballot
+	Slot      Slot
+	Digest    [32]byte
+	Offset    uint64 // next byte wanted
+	Installed bool   // the state up to Slot, at least, is durable and in use
+}
+
+// FormHello tells the other members of a group that has not formed the nonce
+// of the sender's disk. It is sent until the group's genesis has arrived.
+type FormHello struct {
+	Size  uint8 // number of members that the sender was told of
+	Lease bool  // the sender was told to use leader leases
+}
+
+// FormGenesis is the beginning of a group: its cluster id is in the envelope,
+// the members' first lives are here.
+type FormGenesis struct {
+	Size   uint8
+	Lease  bool // reads by leader lease, for the whole group
+	Vector Vector
+}
+
+// FormStored says that the sender has durably stored the genesis and is a
+// voter from now on.
+type FormStored struct{}
+
+type messageKind uint8
+
+// On the wire. Zero is invalid.
+const (
+	kindPreVote       messageKind = 1
+	kindPreVoteReply  messageKind = 2
+	kindPrepare       messageKind = 3
+	kindPromise       messageKind = 4
+	kindNack          messageKind = 5
+	kindAccept        messageKind = 6
+	kindAccepted      messageKind = 7
+	kindHeartbeat     messageKind = 8
+	kindHeartbeatAck  messageKind = 9
+	kindHandover      messageKind = 10
+	kindSnapshotChunk messageKind = 11
+	kindSnapshotAck   messageKind = 12
+	kindFormHello     messageKind = 13
+	kindFormGenesis   messageKind = 14
+	kindFormStored    messageKind = 15
+)
+
+func (PreVote) kind() messageKind       { return kindPreVote }
+func (PreVoteReply) kind() messageKind  { return kindPreVoteReply }
+func (Prepare) kind() messageKind       { return kindPrepare }
+func (Promise) kind() messageKind       { return kindPromise }
+func (Nack) kind() messageKind          { return kindNack }
+func (Accept) kind() messageKind        { return kindAccept }
+func (Accepted) kind() messageKind      { return kindAccepted }
+func (Heartbeat) kind() messageKind     { return kindHeartbeat }
+func (HeartbeatAck) kind() messageKind  { return kindHeartbeatAck }
+func (Handover) kind() messageKind      { return kindHandover }
+func (SnapshotChunk) kind() messageKind { return kindSnapshotChunk }
+func (SnapshotAck) kind() messageKind   { return kindSnapshotAck }
+func (FormHello) kind() messageKind     { return kindFormHello }
+func (FormGenesis) kind() messageKind   { return kindFormGenesis }
+func (FormStored) kind() messageKind    { return kindFormStored }
+
+// Bulk reports whether m may be large and so must not hold up the small
+// messages that keep a leadership alive.
+func Bulk(m Message) bool {
+	switch m.(type) {
+	case Promise, Accept, SnapshotChunk:
+		return true
+	}
+	return false
+}

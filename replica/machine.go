@@ -1,0 +1,27 @@
+package replica
+
+// StateMachine is what the log's commands are applied to. Everything it does
+// must follow from the calls of Begin and Apply alone.
+type StateMachine interface {
+	// Begin starts the batch of a slot. Log time is in ns since the Unix epoch
+	// and never goes back.
+	Begin(slot uint64, logTime int64)
+	// Apply executes one command and appends its reply to dst. The command is
+	// not kept.
+	Apply(dst []byte, command []byte) []byte
+	// Query answers a read from the state. Now, at or above log time, is the
+	// leader's estimate of the time. If ok is false the answer depends on
+	// something that expires between log time and now, and dst is unchanged.
+	Query(dst []byte, now int64, query []byte) (reply []byte, ok bool)
+	// Bytes estimates what a snapshot would take, in bytes.
+	Bytes() int64
+	// Image returns a copy-on-write view of the state that another goroutine
+	// may read while the state machine goes on.
+	Image() Image
+}
+
+// Image is the state of a state machine at one slot.
+type Image interface {
+	// Records calls add for every record of a snapshot. Add copies the record.
+	Records(add func(record []byte) error) error
+}

@@ -1,0 +1,317 @@
+package replica
+
+import (
+	"fmt"
+	"time"
+
+	"diskv/paxos"
+)
+
+// snapshots is what a replica knows of its snapshot files.
+type snapshots struct {
+	newest   SnapshotInfo // durable
+	taking   *SnapshotTask
+	failedAt time.Duration // when one could not be written
+	failed   bool
+
+	logBytes int64         // appended since the newest snapshot was asked for
+	activeAt time.Duration // when the last record was appended
+
+	sending  [paxos.MaxReplicas]*transfer
+	incoming *incoming
+}
+
+// transfer is a snapshot on its way to a member.
+type transfer struct {
+	info    SnapshotInfo
+	acked   int64 // the member has this much
+	reading bool
+	sentAt  time.Duration
+	heardAt time.Duration
+	logAt   int64 // logBytes when it began
+}
+
+// incoming is a snapshot that is being received.
+type incoming struct {
+	info   SnapshotInfo
+	from   paxos.ReplicaID
+	ballot paxos.Ballot
+	offset int64
+	busy   bool // a SnapshotWriteTask is being carried out
+}
+
+const (
+	// chunkBytes is how much of a snapshot goes in one message.
+	chunkBytes = 1 << 20
+	// resendAfter without an answer a chunk is sent again.
+	resendAfter = time.Second
+	// transferTimeout without an answer ends a transfer.
+	transferTimeout = 30 * time.Second
+	// snapshotRetry is the wait after a snapshot that could not be written.
+	snapshotRetry = 10 * time.Second
+	// maxPinnedLog is how many times the size at which a snapshot is due the
+	// log may grow for the sake of a member that is receiving one.
+	maxPinnedLog = 4
+)
+
+// snapshotDue is the size of the log at which a snapshot is worth taking. It
+// differs between the members, so that they do not all write at once, and is
+// highest for the leader.
+func (r *Replica) snapshotDue() int64 {
+	due := max(r.opts.SnapshotMinBytes, r.machine.Bytes())
+	due += due / 16 * int64(r.id.Index)
+	if r.leading {
+		due += due / 4
+	}
+	return due
+}
+
+// considerSnapshot asks for a snapshot when the log has outgrown the data, or
+// when nothing happens and it is larger than the data.
+func (r *Replica) considerSnapshot() {
+	s := &r.snapshots
+	if s.taking != nil || s.incoming != nil || r.core.Applied() <= s.newest.Slot ||
+		s.failed && r.now.Mono < s.failedAt+snapshotRetry {
+		return
+	}
+	idle := r.now.Mono >= s.activeAt+r.opts.IdleTime
+	if s.logBytes < r.snapshotDue() && !(idle && s.logBytes > max(r.machine.Bytes(), r.opts.SnapshotMinBytes/4)) {
+		return
+	}
+	h := r.core.HardState()
+	s.taking = &SnapshotTask{
+		Header: SnapshotHeader{
+			Slot: r.core.Applied(), LogTime: r.logTime,
+			State: paxos.AppendHardState(nil, h),
+		},
+		Image: r.machine.Image(),
+	}
+	s.logBytes = 0
+	r.out.Snapshot = s.taking
+	r.out.Roll = true
+}
+
+// SnapshotSaved answers the Snapshot of an Output. With an error nothing has
+// changed, and the snapshot is tried again later.
+func (r *Replica) SnapshotSaved(info SnapshotInfo, err error) {
+	s := &r.snapshots
+	task := s.taking
+	s.taking = nil
+	if err != nil {
+		s.failed, s.failedAt = true, r.now.Mono
+		r.warn("snapshot could not be written", "slot", task.Header.Slot, "error", err.Error())
+		return
+	}
+	s.failed = false
+	if info.Slot != task.Header.Slot {
+		panic(fmt.Sprintf("replica %d: snapshot of slot %d saved, slot %d was asked for", r.id.Index, info.Slot, task.Header.Slot))
+	}
+	if info.Slot > s.newest.Slot { // one that was received meanwhile may cover more
+		s.newest = info
+		r.event("snapshot taken", "slot", info.Slot, "bytes", info.Size)
+	}
+	r.dropCovered()
+}
+
+// dropCovered lets go of the log and the snapshots that the newest snapshot
+// makes superfluous, but not of what a transfer needs: its file, and the log
+// above its slot.
+func (r *Replica) dropCovered() {
+	s := &r.snapshots
+	keep := s.newest.Slot
+	for _, t := range s.sending {
+		if t != nil {
+			keep = min(keep, t.info.Slot)
+		}
+	}
+	if keep+1 > r.core.LogStart() {
+		r.core.Truncated(keep)
+		r.out.DropLog = keep
+	}
+	r.out.DropSnapshots = keep
+}
+
+// startTransfer offers the newest snapshot to a member that needs slots which
+// the log no longer holds.
+func (r *Replica) startTransfer(to paxos.ReplicaID) {
+	s := &r.snapshots
+	if s.newest.Slot+1 < r.core.LogStart() {
+		panic(fmt.Sprintf("replica %d: log starts at %d, newest snapshot is of slot %d", r.id.Index, r.core.LogStart(), s.newest.Slot))
+	}
+	s.sending[to] = &transfer{info: s.newest, heardAt: r.now.Mono, logAt: s.logBytes}
+	r.event("sending a snapshot", "member", to, "slot", s.newest.Slot, "bytes", s.newest.Size)
+	r.sendChunk(to, s.sending[to], nil)
+}
+
+func (r *Replica) sendChunk(to paxos.ReplicaID, t *transfer, data []byte) {
+	t.sentAt = r.now.Mono
+	r.out.Messages = append(r.out.Messages, paxos.Envelope{
+		Cluster: r.id.Cluster, Group: r.id.Group, From: r.id.Index, To: to, Life: r.id.Life,
+		Message: paxos.SnapshotChunk{
+			Ballot: r.core.Promised(), Slot: t.info.Slot, Digest: t.info.Digest, Size: uint64(t.info.Size),
+			Offset: uint64(t.acked), Data: data,
+		},
+	})
+}
+
+// onSnapshotAck sends the next piece, or ends the transfer.
+func (r *Replica) onSnapshotAck(from paxos.ReplicaID, m paxos.SnapshotAck) {
+	t := r.snapshots.sending[from]
+	if t == nil || m.Slot != t.info.Slot || m.Digest != t.info.Digest || m.Offset > uint64(t.info.Size) {
+		return
+	}
+	t.heardAt = r.now.Mono
+	if m.Installed {
+		r.event("snapshot sent", "member", from, "slot", t.info.Slot)
+		r.endTransfer(from)
+		return
+	}
+	if t.reading || int64(m.Offset) == t.info.Size {
+		return // being read, or being loaded over there
+	}
+	t.acked = int64(m.Offset)
+	t.reading = true
+	r.out.SnapshotReads = append(r.out.SnapshotReads, SnapshotReadTask{
+		For: from, Slot: t.info.Slot, Offset: t.acked, Limit: chunkBytes,
+	})
+}
+
+// SnapshotRead answers a SnapshotReadTask.
+func (r *Replica) SnapshotRead(task SnapshotReadTask, data []byte, err error) {
+	t := r.snapshots.sending[task.For]
+	if t == nil || t.info.Slot != task.Slot || t.acked != task.Offset || !t.reading {
+		return
+	}
+	t.reading = false
+	if err != nil {
+		r.warn("snapshot could not be read", "slot", task.Slot, "error", err.Error())
+		r.endTransfer(task.For)
+		return
+	}
+	r.sendChunk(task.For, t, data)
+}
+
+// endTransfer gives up or completes the transfer to a member.
+func (r *Replica) endTransfer(to paxos.ReplicaID) {
+	r.snapshots.sending[to] = nil
+	r.core.SnapshotEnded(to)
+	r.dropCovered()
+}
+
+func (r *Replica) endTransfers() {
+	for id, t := range r.snapshots.sending {
+		if t != nil {
+			r.endTransfer(paxos.ReplicaID(id))
+		}
+	}
+}
+
+// tickSnapshots repeats what was lost, ends what is dead, and looks whether
+// the log should be tidied up.
+func (r *Replica) tickSnapshots() {
+	for id, t := range r.snapshots.sending {
+		switch {
+		case t == nil:
+		case r.now.Mono >= t.heardAt+transferTimeout,
+			r.snapshots.logBytes-t.logAt > maxPinnedLog*r.snapshotDue():
+			r.event("transfer of a snapshot given up", "member", id, "slot", t.info.Slot)
+			r.endTransfer(paxos.ReplicaID(id))
+		case !t.reading && r.now.Mono >= t.sentAt+resendAfter:
+			r.sendChunk(paxos.ReplicaID(id), t, nil)
+		}
+	}
+	if in := r.snapshots.incoming; in != nil && !in.busy {
+		if id, ok := r.core.LeaderID(); !ok || id != in.from {
+			r.snapshots.incoming = nil // the next leader offers its own, or the same again
+		}
+	}
+}
+
+// onSnapshotChunk takes a piece of a snapshot from the leader.
+func (r *Replica) onSnapshotChunk(from paxos.ReplicaID, m paxos.SnapshotChunk) {
+	if id, ok := r.core.LeaderID(); !ok || id != from || m.Ballot.Less(r.core.Promised()) {
+		return
+	}
+	s := &r.snapshots
+	info := SnapshotInfo{Slot: m.Slot, Digest: m.Digest, Size: int64(m.Size)}
+	if m.Slot <= r.core.Applied() {
+		r.ackSnapshot(from, m.Ballot, info, info.Size, true)
+		return
+	}
+	if s.incoming != nil && s.incoming.busy {
+		return
+	}
+	if s.incoming == nil || s.incoming.info != info || s.incoming.from != from {
+		s.incoming = &incoming{info: info, from: from, offset: -1}
+		r.event("receiving a snapshot", "member", from, "slot", m.Slot, "bytes", m.Size)
+	}
+	in := s.incoming
+	in.ballot = m.Ballot
+	switch {
+	case in.offset < 0:
+		r.writeChunk(in, 0, nil) // ask how much of it is here from an earlier attempt
+	case len(m.Data) == 0 || int64(m.Offset) != in.offset:
+		r.ackSnapshot(from, in.ballot, in.info, in.offset, false)
+	default:
+		r.writeChunk(in, in.offset, m.Data)
+	}
+}
+
+func (r *Replica) writeChunk(in *incoming, off int64, data []byte) {
+	in.busy = true
+	r.out.SnapshotWrite = &SnapshotWriteTask{Snapshot: in.info, Offset: off, Data: data}
+}
+
+// SnapshotWritten answers a SnapshotWrite: offset bytes of the file are there;
+// when that is the whole, loaded is what is in it. With an error the transfer
+// begins again from what the next task reports.
+func (r *Replica) SnapshotWritten(offset int64, loaded *LoadedSnapshot, err error) {
+	in := r.snapshots.incoming
+	in.busy = false
+	if err != nil {
+		r.warn("snapshot could not be received", "slot", in.info.Slot, "error", err.Error())
+		r.snapshots.incoming = nil
+		return
+	}
+	in.offset = offset
+	if loaded == nil {
+		r.ackSnapshot(in.from, in.ballot, in.info, offset, false)
+		return
+	}
+	r.snapshots.incoming = nil
+	r.install(in, loaded)
+}
+
+// install puts a received snapshot in the place of the state.
+func (r *Replica) install(in *incoming, loaded *LoadedSnapshot) {
+	h, err := paxos.DecodeHardState(loaded.Header.State)
+	if err != nil {
+		r.warn("received snapshot is not of this release", "slot", in.info.Slot, "error", err.Error())
+		return
+	}
+	if loaded.Header.Slot != in.info.Slot {
+		r.warn("received snapshot is not the one that was offered", "slot", in.info.Slot, "got", loaded.Header.Slot)
+		return
+	}
+	if r.core.InstallSnapshot(in.info.Slot, in.ballot, h.Vector) {
+		r.machine = loaded.Machine
+		r.logTime = max(r.logTime, loaded.Header.LogTime)
+		r.forgetThrough(in.info.Slot)
+		r.event("snapshot installed", "slot", in.info.Slot, "bytes", in.info.Size)
+		r.snapshots.logBytes = 0
+		r.out.Roll = true
+	}
+	if r.snapshots.newest.Slot < in.info.Slot {
+		r.snapshots.newest = in.info
+		r.dropCovered()
+	}
+	r.ackSnapshot(in.from, in.ballot, in.info, in.info.Size, true)
+	r.noteLeader()
+}
+
+func (r *Replica) ackSnapshot(to paxos.ReplicaID, b paxos.Ballot, info SnapshotInfo, offset int64, installed bool) {
+	r.out.Messages = append(r.out.Messages, paxos.Envelope{
+		Cluster: r.id.Cluster, Group: r.id.Group, From: r.id.Index, To: to, Life: r.id.Life,
+		Message: paxos.SnapshotAck{Ballot: b, Slot: info.Slot, Digest: info.Digest, Offset: uint64(offset), Installed: installed},
+	})
+}

@@ -1,0 +1,71 @@
+package replica
+
+import (
+	"fmt"
+	"time"
+
+	"diskv/paxos"
+)
+
+// Status is what an operator wants to know of a replica.
+type Status struct {
+	Identity  Identity
+	Role      string
+	Leader    paxos.ReplicaID
+	HasLeader bool
+	Ballot    paxos.Ballot // promised
+	Commit    paxos.Slot
+	Applied   paxos.Slot
+	Last      paxos.Slot // highest accepted
+	LogStart  paxos.Slot
+	LogTime   int64 // ns since the Unix epoch
+	LogBytes  int64 // appended since the newest snapshot
+	Snapshot  SnapshotInfo
+	Queued    int // commands without a slot
+	Undecided int // slots proposed here and not applied
+	// Members is what a leader knows of each, by index; else empty.
+	Members []MemberStatus
+}
+
+// MemberStatus is what a leader knows of a member.
+type MemberStatus struct {
+	Match   paxos.Slot    // accepted up to here
+	Silence time.Duration // since the last answer
+}
+
+// Status describes the replica.
+func (r *Replica) Status() Status {
+	s := Status{Identity: r.id, Role: "forming", LogTime: r.logTime, LogBytes: r.snapshots.logBytes, Snapshot: r.snapshots.newest}
+	if r.form.lost {
+		s.Role = "lost"
+	}
+	if r.core == nil {
+		return s
+	}
+	s.Role = r.core.Role().String()
+	s.Leader, s.HasLeader = r.core.LeaderID()
+	s.Ballot, s.Commit, s.Applied = r.core.Promised(), r.core.Commit(), r.core.Applied()
+	s.Last, s.LogStart = r.core.Last(), r.core.LogStart()
+	s.Queued, s.Undecided = len(r.proposals.queue), len(r.proposals.waiting)
+	if r.leading {
+		for id := range paxos.ReplicaID(r.id.Size) {
+			match, heard := r.core.Match(id)
+			s.Members = append(s.Members, MemberStatus{Match: match, Silence: r.now.Mono - heard})
+		}
+	}
+	return s
+}
+
+// Ready reports whether the replica can serve: it leads, or it follows a
+// leader. If not, why says in words what is missing.
+func (r *Replica) Ready() (ok bool, why string) {
+	switch {
+	case r.form.lost:
+		return false, "this member lost its disk, or was started with the settings of another group; it does not vote"
+	case r.core == nil:
+		return false, fmt.Sprintf("the group has not formed: waiting for all %d members to be started with --bootstrap", r.id.Size)
+	case !r.hasLeader:
+		return false, fmt.Sprintf("no leader: fewer than %d of %d members can be reached, or an election is under way", r.id.Size/2+1, r.id.Size)
+	}
+	return true, ""
+}
