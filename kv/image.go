@@ -1,0 +1,160 @@
+package kv
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/google/btree"
+
+	"diskv/internal/wire"
+)
+
+// The records of an image, in this order: state, keys in ascending order of
+// (shard, key), sessions in ascending order of their ids, end. All numbers are
+// little-endian. Every record begins with
+//
+//	0  kind      1 byte
+//	1  reserved  3 bytes, zero
+//	4  count     4 bytes: entries of a keys or sessions record; of a state record,
+//	             the format: 1; of an end record, zero
+//
+// and goes on, by its kind:
+//
+//	state     slot u64, log time i64 (ns)
+//	keys      count times: expiry i64 (ms, 0: never), key u32 + bytes, value u32 + bytes
+//	sessions  count times: birth u64 (ms), random u64, seq u64, shard u16,
+//	          flags u8 (1: the reply was not kept), zero u8, reply u32 + bytes
+//	end       keys u64, sessions u64: how many there were
+const (
+	recordState    = 1 // 0 is invalid
+	recordKeys     = 2
+	recordSessions = 3
+	recordEnd      = 4
+
+	imageFormat      = 1
+	replyNotKept     = 1  // flag of a session
+	entryOverhead    = 16 // of a key, beside key and value
+	sessionOverhead  = 32 // of a session, beside its reply
+	recordHead       = 8
+	imageOverhead    = 4*recordHead + 2*16 // one record of each kind
+	recordTarget     = 64 << 10            // bytes after which a record is full
+	restoredSlab     = 4 << 10
+	restoredSlabItem = 512
+)
+
+// Image is the state at one moment. Another goroutine may read it while the store
+// goes on; what the store replaces meanwhile stays in memory until the image is
+// dropped.
+type Image struct {
+	items    *btree.BTreeG[item]
+	sessions *btree.BTreeG[session]
+	slot     uint64
+	logTime  int64
+	bytes    int64
+}
+
+// Image returns the present state. It takes no time worth mentioning; the store
+// copies what it changes from then on, once.
+func (s *Store) Image() *Image {
+	return &Image{
+		items:    s.items.Clone(),
+		sessions: s.sessions.Clone(),
+		slot:     s.slot,
+		logTime:  s.logTime,
+		bytes:    s.Bytes(),
+	}
+}
+
+// Bytes returns about how many bytes the records have.
+func (m *Image) Bytes() int64 { return m.bytes }
+
+// Records calls add with every record of the image, in order, and returns its
+// first error. add must copy what it keeps. A record is not much larger than 64
+// KiB unless it holds one larger value.
+func (m *Image) Records(add func(record []byte) error) error {
+	w := recordWriter{add: add}
+	w.begin(recordState)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, m.slot)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.logTime))
+	w.count = imageFormat
+	w.flush()
+
+	m.items.Ascend(func(it item) bool {
+		w.entry(recordKeys)
+		w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(it.expiry))
+		w.buf = wire.AppendBytes(w.buf, it.key())
+		w.buf = wire.AppendBytes(w.buf, it.value())
+		return w.err == nil
+	})
+	w.flush()
+
+	m.sessions.Ascend(func(e session) bool {
+		w.entry(recordSessions)
+		flags := byte(0)
+		if e.reply == nil {
+			flags = replyNotKept
+		}
+		w.buf = e.id.append(w.buf)
+		w.buf = binary.LittleEndian.AppendUint64(w.buf, e.seq)
+		w.buf = binary.LittleEndian.AppendUint16(w.buf, uint16(e.shard))
+		w.buf = append(w.buf, flags, 0)
+		w.buf = wire.AppendBytes(w.buf, e.reply)
+		return w.err == nil
+	})
+	w.flush()
+
+	w.begin(recordEnd)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.items.Len()))
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.sessions.Len()))
+	w.flush()
+	return w.err
+}
+
+// recordWriter gathers entries into records.
+type recordWriter struct {
+	add   func([]byte) error
+	buf   []byte // the record so far, empty between records
+	count uint32
+	err   error // the first of add; nothing is done after it
+}
+
+func (w *recordWriter) begin(kind byte) {
+	w.buf = append(w.buf[:0], kind, 0, 0, 0, 0, 0, 0, 0)
+	w.count = 0
+}
+
+// entry makes room for an entry of a record of some kind.
+func (w *recordWriter) entry(kind byte) {
+	if len(w.buf) >= recordTarget {
+		w.flush()
+	}
+	if len(w.buf) == 0 {
+		w.begin(kind)
+	}
+	w.count++
+}
+
+// flush hands the record over, if there is one.
+func (w *recordWriter) flush() {
+	if len(w.buf) > 0 && w.err == nil {
+		binary.LittleEndian.PutUint32(w.buf[4:], w.count)
+		w.err = w.add(w.buf)
+	}
+	w.buf = w.buf[:0]
+}
+
+// Digest returns a fingerprint of the whole state: keys, values, times, sessions,
+// slot and log time. Replicas that have applied the same slots have the same. It
+// reads everything.
+func (s *Store) Digest() [sha256.Size]byte {
+	h := sha256.New()
+	err := s.Image().Records(func(record []byte) error {
+		_, err := h.Write(record)
+		return err
+	})
+	if err != nil {
+		panic(fmt.Sprintf("kv: a hash failed to write: %v", err)) // documented never to
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}

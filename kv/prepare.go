@@ -1,0 +1,136 @@
+package kv
+
+import (
+	"fmt"
+	"strings"
+
+	"diskv/internal/resp"
+	"diskv/shard"
+)
+
+// Prepared is a command that has nothing wrong in itself.
+type Prepared struct {
+	// Spec is that of the command; of one in DISKV.ONCE, that of the wrapped one.
+	Spec *Spec
+	// Command is what goes through the log, or, if not Write, into a query. Its
+	// arguments alias those given. MaxValue is left to the caller.
+	Command Command
+	// Write: it has to go through the log.
+	Write bool
+	// Keyed: it has keys, all of them in Shard.
+	Keyed bool
+	Shard shard.ID
+}
+
+// Prepare checks a command as far as that can be done without the state: that it
+// is known, the number of its arguments, that its keys are in one shard, and its
+// syntax. refusal is nil, or the error reply, in the words of Redis 7.0. It may be
+// called by any goroutine.
+func Prepare(args [][]byte) (p Prepared, refusal []byte) {
+	a, text := admit(args)
+	if text != "" {
+		return Prepared{}, resp.AppendError(nil, text)
+	}
+	if a.spec.run == nil {
+		return prepareOnce(args, a.shard)
+	}
+	c := call{args: args, shard: a.shard, maxValue: hardMaxValue}
+	if a.spec.run(&c); len(c.out) > 0 {
+		return Prepared{}, c.out
+	}
+	return Prepared{
+		Spec:    a.spec,
+		Command: Command{Args: args},
+		Write:   a.spec.IsWrite(),
+		Keyed:   a.keyed,
+		Shard:   a.shard,
+	}, nil
+}
+
+// prepareOnce unwraps DISKV.ONCE key session number command ..., whose key, there
+// for clients that route by it, is in a shard.
+func prepareOnce(args [][]byte, in shard.ID) (Prepared, []byte) {
+	refuse := func(text string) (Prepared, []byte) { return Prepared{}, resp.AppendError(nil, text) }
+	id, err := ParseSessionID(args[2])
+	if err != nil {
+		return refuse("ERR " + err.Error())
+	}
+	seq, ok := resp.ParseInt(args[3])
+	if !ok || seq <= 0 {
+		return refuse(errOnceSeq)
+	}
+	wrapped := args[4:]
+	if spec, ok := Lookup(wrapped[0]); ok && spec.run == nil {
+		return refuse(errNested)
+	}
+	p, refusal := Prepare(wrapped)
+	switch {
+	case refusal != nil:
+		return Prepared{}, refusal
+	case !p.Keyed:
+		return refuse(errOnceKeyless)
+	case p.Shard != in:
+		return refuse(errCrossSlot)
+	}
+	p.Command.Session, p.Command.Seq = id, uint64(seq)
+	p.Write = true
+	return p, nil
+}
+
+// admission is what is known of a command once its name, the number of its
+// arguments and its keys are found right.
+type admission struct {
+	spec  *Spec
+	keyed bool
+	shard shard.ID
+}
+
+// admit does that part of the checks that is made again when the command is
+// executed: what it does relies on them. The refusal is empty if all is right.
+func admit(args [][]byte) (admission, string) {
+	if len(args) == 0 {
+		return admission{}, errSyntax
+	}
+	spec, ok := Lookup(args[0])
+	if !ok {
+		return admission{}, unknownCommand(args)
+	}
+	if !spec.fits(len(args)) {
+		return admission{}, wrongArguments(spec.Name)
+	}
+	a := admission{spec: spec}
+	from, last, step := spec.keyRange(len(args))
+	for i := from; i <= last; i += step {
+		if len(args[i]) > MaxKey {
+			return admission{}, errKeyTooLarge
+		}
+		id := shard.Of(args[i])
+		if a.keyed && id != a.shard {
+			return admission{}, errCrossSlot
+		}
+		a.keyed, a.shard = true, id
+	}
+	return a, ""
+}
+
+func wrongArguments(name string) string {
+	return fmt.Sprintf("ERR wrong number of arguments for '%s' command", name)
+}
+
+// unknownCommand says what Redis says, the space at the end included.
+func unknownCommand(args [][]byte) string {
+	const most = 128 // bytes that are shown of the name, and of the arguments
+	var b strings.Builder
+	fmt.Fprintf(&b, "ERR unknown command '%s', with args beginning with: ", cut(args[0], most))
+	start := b.Len()
+	for _, arg := range args[1:] {
+		shown := b.Len() - start
+		if shown >= most {
+			break
+		}
+		fmt.Fprintf(&b, "'%s' ", cut(arg, most-shown))
+	}
+	return b.String()
+}
+
+func cut(b []byte, most int) []byte { return b[:min(len(b), most)] }

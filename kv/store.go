@@ -1,0 +1,217 @@
+package kv
+
+import (
+	"math"
+
+	"github.com/google/btree"
+
+	"diskv/internal/resp"
+	"diskv/shard"
+)
+
+// How many keys and sessions whose time has come are removed at the start of a
+// batch, and with every command. A command makes at most one key that expires, so
+// removal keeps up with any load, and a million keys of one deadline stall
+// nobody. Every replica has to do the same: changing the numbers is a new format.
+const (
+	reapPerBatch   = 512
+	reapPerCommand = 2
+)
+
+// nanosPerMilli: log time is in ns, the times of keys and sessions in ms.
+const nanosPerMilli = 1_000_000
+
+// Store holds the keys and sessions of a group.
+//
+// Invariants:
+//  1. deadlines has one entry for every item with an expiry, and no other
+//  2. bytes is the sum of the sizes of all items and sessions
+//  3. no deadline and no end of a session is before due
+//  4. log time never goes back
+type Store struct {
+	items     *btree.BTreeG[item]
+	deadlines *btree.BTreeG[deadline]
+	sessions  *btree.BTreeG[session]
+
+	slot    uint64
+	logTime int64 // ns since the Unix epoch
+	due     int64 // ms: before it there is nothing to remove
+	bytes   int64
+
+	cursors cursors // of SCAN: known to this process only, no part of the state
+
+	// Scratch, so that a command allocates for what it stores and for nothing else.
+	decoded Command
+	call    call
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{items: newItems(), deadlines: newDeadlines(), sessions: newSessions(), due: math.MaxInt64}
+}
+
+// Begin starts the batch at slot. logTime, in ns since the Unix epoch, is the time
+// by which its commands are judged; one that would go back counts as the time of
+// the last batch. Some of what has expired is removed here.
+func (s *Store) Begin(slot uint64, logTime int64) {
+	s.slot = slot
+	s.logTime = max(s.logTime, logTime)
+	s.reap(reapPerBatch)
+}
+
+// now returns the log time in ms.
+func (s *Store) now() int64 { return s.logTime / nanosPerMilli }
+
+// reap removes up to n sessions and keys whose time has come.
+func (s *Store) reap(n int) {
+	now := s.now()
+	if now < s.due {
+		return
+	}
+	for ; n > 0; n-- {
+		if oldest, ok := s.sessions.Min(); ok && oldest.id.expired(now) {
+			s.sessions.DeleteMin()
+			s.bytes -= oldest.size()
+			continue
+		}
+		first, ok := s.deadlines.Min()
+		if !ok || first.at > now {
+			break
+		}
+		s.remove(first.shard, first.key)
+	}
+	s.due = s.nextDue()
+}
+
+// nextDue returns the ms at which something will have to be removed.
+func (s *Store) nextDue() int64 {
+	due := int64(math.MaxInt64)
+	if first, ok := s.deadlines.Min(); ok {
+		due = first.at
+	}
+	if oldest, ok := s.sessions.Min(); ok {
+		due = min(due, oldest.id.end())
+	}
+	return due
+}
+
+// Apply executes one command in log order, as [Command.Append] encoded it, and
+// appends its reply to dst, in RESP3. The command may be changed by the caller
+// afterwards: what is stored is copied. What cannot be decoded or is not allowed
+// gets an error reply, the same on every replica.
+func (s *Store) Apply(dst, command []byte) []byte {
+	s.reap(reapPerCommand)
+	defer s.decoded.release()
+	if err := s.decoded.decode(command); err != nil {
+		return resp.AppendError(dst, "ERR malformed command in the log: "+err.Error())
+	}
+	if !s.decoded.Session.IsValid() {
+		dst, _, _ = s.execute(dst, &s.decoded)
+		return dst
+	}
+	return s.applyOnce(dst, &s.decoded)
+}
+
+// execute runs a command that was decoded. executed is false if the command was
+// refused before it began; in is the shard of its keys.
+func (s *Store) execute(dst []byte, cmd *Command) (reply []byte, in shard.ID, executed bool) {
+	a, refusal := admit(cmd.Args)
+	switch {
+	case refusal != "":
+	case a.spec.run == nil:
+		refusal = errNested
+	case a.spec.Flags&queryOnly != 0:
+		refusal = errQueryOnly
+	case cmd.Session.IsValid() && !a.keyed:
+		refusal = errOnceKeyless
+	}
+	if refusal != "" {
+		return resp.AppendError(dst, refusal), 0, false
+	}
+	now := s.now()
+	c := s.run(call{s: s, args: cmd.Args, out: dst, shard: a.shard, log: now, now: now, maxValue: cmd.limit()}, a.spec)
+	return c.out, a.shard, true
+}
+
+// run executes c, in memory that is used for all calls.
+func (s *Store) run(c call, spec *Spec) call {
+	s.call = c
+	spec.run(&s.call)
+	c = s.call
+	s.call = call{}
+	return c
+}
+
+// Query executes a read, encoded like a command without a session, and appends
+// its reply to dst, in RESP3. now, in ns since the Unix epoch, is the reader's
+// estimate of the time; one before log time counts as log time. ok is false, and
+// dst unchanged, if the answer depends on a key whose time lies between log time
+// and now: a time entry of at least now has to be chosen and applied first; the
+// same query with the same now succeeds then.
+func (s *Store) Query(dst []byte, now int64, query []byte) (reply []byte, ok bool) {
+	defer s.decoded.release()
+	if err := s.decoded.decode(query); err != nil {
+		return resp.AppendError(dst, "ERR malformed query: "+err.Error()), true
+	}
+	a, refusal := admit(s.decoded.Args)
+	if refusal == "" && (a.spec.run == nil || a.spec.Flags&ReadOnly == 0) {
+		refusal = errNotARead
+	}
+	if refusal != "" {
+		return resp.AppendError(dst, refusal), true
+	}
+	c := s.run(call{
+		s: s, args: s.decoded.Args, out: dst, shard: a.shard,
+		log: s.now(), now: max(s.logTime, now) / nanosPerMilli, maxValue: s.decoded.limit(),
+	}, a.spec)
+	if c.open {
+		return dst, false
+	}
+	return c.out, true
+}
+
+// Slot returns the slot that the last Begin named.
+func (s *Store) Slot() uint64 { return s.slot }
+
+// LogTime returns the log time, in ns since the Unix epoch.
+func (s *Store) LogTime() int64 { return s.logTime }
+
+// Keys returns how many keys are held, expired ones that are not yet removed
+// included.
+func (s *Store) Keys() int { return s.items.Len() }
+
+// Expires returns how many of the keys have a time to live.
+func (s *Store) Expires() int { return s.deadlines.Len() }
+
+// Sessions returns how many sessions are remembered.
+func (s *Store) Sessions() int { return s.sessions.Len() }
+
+// KeysIn returns how many keys of a shard are held, as [Store.Keys] counts. It
+// takes time in proportion to that number.
+func (s *Store) KeysIn(id shard.ID) int {
+	n := 0
+	s.items.AscendGreaterOrEqual(at(id, nil), func(it item) bool {
+		if it.shard != id {
+			return false
+		}
+		n++
+		return true
+	})
+	return n
+}
+
+// Bytes returns how many bytes the records of an image would have, to within a
+// small part. It costs nothing.
+func (s *Store) Bytes() int64 { return s.bytes + imageOverhead }
+
+// NextExpiry returns the log time, in ns since the Unix epoch, from which on a
+// batch would find something to remove. ok is false if that will never be. A
+// leader that is idle may choose a time entry then, so that memory is freed
+// without traffic.
+func (s *Store) NextExpiry() (at int64, ok bool) {
+	due := s.nextDue()
+	if due > math.MaxInt64/nanosPerMilli {
+		return 0, false // later than log time can say
+	}
+	return due * nanosPerMilli, true
+}
