@@ -122,7 +122,7 @@ func (c *Core) onAccept(from ReplicaID, m Accept) {
 	if m.Round != 0 {
 		c.send(from, HeartbeatAck{Ballot: m.Ballot, Round: m.Round, Held: c.held})
 	}
-	c.sendAfterSync(from, Accepted{Ballot: m.Ballot, Through: c.held})
+	c.sendAccepted(from)
 }
 
 func sameValue(a, b Entry) bool { return a.Kind == b.Kind && bytes.Equal(a.Value, b.Value) }
@@ -149,6 +149,15 @@ func (c *Core) onHeartbeat(from ReplicaID, m Heartbeat) {
 	}
 	c.commitTo(min(m.Commit, c.held))
 	c.send(from, HeartbeatAck{Ballot: m.Ballot, Round: m.Round, Held: c.held})
+	if c.now >= c.acceptedAt+c.cfg.Heartbeat {
+		c.sendAccepted(from) // the last one may have been lost
+	}
+}
+
+// sendAccepted says what is held once it is durable.
+func (c *Core) sendAccepted(to ReplicaID) {
+	c.acceptedAt = c.now
+	c.sendAfterSync(to, Accepted{Ballot: c.term, Through: c.held})
 }
 
 // InstallSnapshot says that a snapshot of everything up to slot s, which a

@@ -1,6 +1,7 @@
 package paxos
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -118,6 +119,8 @@ type Core struct {
 	held   Slot
 	leader ReplicaID // who leads in term; meaningful if hasLeader
 
+	acceptedAt time.Duration // when the last Accepted was queued
+
 	hasLeader  bool
 	heardAt    time.Duration // when the leader was last heard
 	electionAt time.Duration // when to run for leader
@@ -127,6 +130,11 @@ type Core struct {
 	maxRound uint64 // highest round seen in any ballot
 	election election
 	lead     leadership
+
+	// reading is what was asked from the log on disk and has not been answered.
+	// It outlives a leadership: an answer that is late must not pass for that
+	// to a later question. From is zero where nothing was asked.
+	reading [MaxReplicas]LogRead
 
 	out Ready
 }
@@ -165,11 +173,12 @@ type ReadState struct {
 }
 
 // LogRead asks for chosen entries from the log on disk, for a member that
-// lags. It is answered with [Core.LogRead].
+// lags. Each is answered once, with [Core.LogRead].
 type LogRead struct {
-	For   ReplicaID
-	From  Slot
-	Limit int // bytes, but at least one entry
+	For     ReplicaID
+	From    Slot
+	Through Slot // entries above it need not be what was chosen
+	Limit   int  // bytes, but at least one entry
 }
 
 // New returns a Core with an empty log. What the disk holds is put in with the
@@ -199,6 +208,9 @@ func (c *Core) RestoreSnapshot(s Slot, h HardState) {
 // log before it must have been restored. An error means that the log is not
 // one that this package wrote.
 func (c *Core) RestoreHardState(h HardState) error {
+	if h.Recovering {
+		return errors.New("hard state of a replica that lost its disk, which this release cannot recover: start the release that began it")
+	}
 	if h.Promised.Less(c.logged) {
 		return fmt.Errorf("hard state with promise %v behind one of %v", h.Promised, c.logged)
 	}
@@ -281,7 +293,7 @@ func (c *Core) Tick(now time.Duration, wall int64) {
 	case Candidate:
 		c.tickCandidate()
 	}
-	if c.role != Leader && c.now >= c.electionAt {
+	if c.role != Leader && c.now >= c.electionAt && !c.awaitsOwnPromise() {
 		c.preVote()
 	}
 	c.check()

@@ -114,9 +114,17 @@ func (c *Core) prepareFor(id ReplicaID) Prepare {
 	return Prepare{Ballot: c.election.ballot, From: c.election.votes[id].next, Handover: c.election.handover}
 }
 
+// awaitsOwnPromise reports whether this is a candidate whose Prepare has not
+// left yet. To begin again with another ballot would only begin the wait again:
+// where a sync takes longer than an election timeout there would never be a
+// leader.
+func (c *Core) awaitsOwnPromise() bool {
+	return c.role == Candidate && c.durable < c.election.sync
+}
+
 // tickCandidate asks again for the pages that have not come.
 func (c *Core) tickCandidate() {
-	if c.now < c.election.resendAt || c.durable < c.election.sync {
+	if c.now < c.election.resendAt || c.awaitsOwnPromise() {
 		return
 	}
 	c.election.resendAt = c.now + c.cfg.Heartbeat
@@ -162,7 +170,7 @@ func (c *Core) onPromise(from ReplicaID, m Promise) {
 // countPromises ends phase 1 when a quorum has promised, this replica durably
 // among them.
 func (c *Core) countPromises() {
-	if c.durable < c.election.sync {
+	if c.awaitsOwnPromise() {
 		return
 	}
 	c.election.votes[c.cfg.ID] = ballotVote{granted: true, commit: c.commit, wall: c.wall}

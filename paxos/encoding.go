@@ -30,6 +30,26 @@ func AppendEnvelope(dst []byte, e Envelope) []byte {
 	return appendMessage(dst, e.Message)
 }
 
+// EnvelopeSize returns about how long the encoding of e is, and never less.
+func EnvelopeSize(e Envelope) int {
+	size := 256
+	var entries []Entry
+	switch m := e.Message.(type) {
+	case Promise:
+		entries = m.Entries
+	case Accept:
+		entries = m.Entries
+	case SnapshotChunk:
+		size += len(m.Data)
+	case FormGenesis:
+		size += MaxReplicas * 16
+	}
+	for _, en := range entries {
+		size += ballotBytes + 1 + 4 + len(en.Value)
+	}
+	return size
+}
+
 // DecodeEnvelope reads what AppendEnvelope wrote. Values of entries alias b,
 // which must not change afterwards.
 func DecodeEnvelope(b []byte) (Envelope, error) {
@@ -256,6 +276,9 @@ func ReadVector(r *wire.Reader) Vector {
 	}
 	for i := range n {
 		v[i] = readLife(r)
+	}
+	if n > 0 && v[n-1] == (Life{}) {
+		r.Fail(fmt.Errorf("%w: vector of %d lives with nothing at its end", wire.ErrBadValue, n))
 	}
 	return v
 }

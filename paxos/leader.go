@@ -45,7 +45,6 @@ type progress struct {
 	progressAt time.Duration // when held last grew, or sending went back
 	backoff    time.Duration // wait before sending goes back once more
 
-	reading  bool // entries for it are being read from the log on disk
 	snapshot bool // it needs, or gets, a snapshot: no entries meanwhile
 }
 
@@ -193,19 +192,18 @@ func (c *Core) Lost(to ReplicaID) {
 // well or not. Entries are sent to it again.
 func (c *Core) SnapshotEnded(to ReplicaID) { c.lead.peers[to].snapshot = false }
 
-// LogRead answers a [LogRead] with chosen entries, consecutive from the slot
-// that was asked for; none if the log no longer holds them.
+// LogRead answers the [LogRead] for a member with entries, consecutive from the
+// slot that was asked for; none if the log no longer holds them. Those above
+// LogRead.Through are not used.
 func (c *Core) LogRead(to ReplicaID, entries []Entry) {
-	if c.role != Leader {
-		return
+	asked := c.reading[to]
+	c.reading[to] = LogRead{}
+	for len(entries) > 0 && entries[len(entries)-1].Slot > asked.Through {
+		entries = entries[:len(entries)-1]
 	}
 	p := &c.lead.peers[to]
-	p.reading = false
-	if len(entries) == 0 || entries[0].Slot != p.next || p.snapshot {
+	if c.role != Leader || len(entries) == 0 || entries[0].Slot != p.next || p.snapshot {
 		return
-	}
-	if l := entries[len(entries)-1].Slot; l > c.commit {
-		c.invariant("slot %d read from the log as chosen, the commit index is %d", l, c.commit)
 	}
 	c.sendAccept(to, p, entries)
 }
@@ -247,13 +245,15 @@ func (c *Core) flush() {
 }
 
 func (c *Core) sendEntries(id ReplicaID, p *progress) {
-	for p.next <= c.held && p.inflightBytes < c.cfg.InflightBytes && !p.reading && !p.snapshot {
+	for p.next <= c.held && p.inflightBytes < c.cfg.InflightBytes && c.reading[id].From == 0 && !p.snapshot {
 		switch {
 		case p.next >= c.window.first:
 			c.sendAccept(id, p, c.window.slice(p.next, c.held, c.cfg.MessageBytes))
 		case p.next >= c.logStart:
-			p.reading = true
-			c.out.LogReads = append(c.out.LogReads, LogRead{For: id, From: p.next, Limit: c.cfg.MessageBytes})
+			// What is not in memory any more was applied, so it is chosen, and the
+			// log holds it in its last form.
+			c.reading[id] = LogRead{For: id, From: p.next, Through: c.window.first - 1, Limit: c.cfg.MessageBytes}
+			c.out.LogReads = append(c.out.LogReads, c.reading[id])
 		default:
 			p.snapshot = true
 			c.out.NeedSnapshot = append(c.out.NeedSnapshot, id)

@@ -52,7 +52,7 @@ func (r *Replica) onFormHello(e paxos.Envelope, m paxos.FormHello) {
 		if !r.form.refused[e.From] {
 			r.form.refused[e.From] = true
 			r.warn("a member was started with other settings of the group: start all with the same --peers and --read",
-				"member", e.From, "its size", m.Size, "size here", r.id.Size, "its lease", m.Lease, "lease here", r.id.Lease)
+				"peer", e.From, "its size", m.Size, "size here", r.id.Size, "its lease", m.Lease, "lease here", r.id.Lease)
 		}
 		return
 	}

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -113,8 +114,12 @@ func New(cfg Config) (*Replica, error) {
 		reads:     reads{groups: make(map[uint64][]query)},
 		snapshots: snapshots{newest: cfg.Snapshot},
 	}
-	if r.id.Phase == PhaseForming {
+	switch r.id.Phase {
+	case PhaseForming:
 		return r, nil
+	case PhaseRecovering:
+		return nil, errors.New("this member lost its disk and was recovering, which this release cannot go on with: start the release that began it")
+	case PhaseMember:
 	}
 	r.newCore()
 	if cfg.Snapshot.Slot != 0 {
@@ -232,7 +237,7 @@ func (r *Replica) Receive(e paxos.Envelope) {
 	}
 	switch m := e.Message.(type) {
 	case paxos.FormStored:
-		r.event("member has stored the genesis", "member", e.From)
+		r.event("member has stored the genesis", "peer", e.From)
 	case paxos.SnapshotChunk:
 		r.onSnapshotChunk(e.From, m)
 	case paxos.SnapshotAck:
@@ -266,9 +271,9 @@ func (r *Replica) noteLeader() {
 	if ok != r.hasLeader || ok && id != r.leader {
 		r.hasLeader, r.leader = ok, id
 		if ok {
-			r.event("leader", "member", id, "ballot", r.core.Promised().String())
+			r.event("group has a leader", "leader", id, "ballot", r.core.Promised().String())
 		} else {
-			r.event("no leader")
+			r.event("group has no leader")
 		}
 	}
 	leading := r.core.Role() == paxos.Leader

@@ -38,6 +38,7 @@ type incoming struct {
 	ballot paxos.Ballot
 	offset int64
 	busy   bool // a SnapshotWriteTask is being carried out
+	fedAt  time.Duration
 }
 
 const (
@@ -126,9 +127,10 @@ func (r *Replica) dropCovered() {
 	}
 	if keep+1 > r.core.LogStart() {
 		r.core.Truncated(keep)
-		r.out.DropLog = keep
 	}
-	r.out.DropSnapshots = keep
+	// After an install the core counts from the snapshot already, and the disk
+	// still has what was there before.
+	r.out.DropLog, r.out.DropSnapshots = keep, keep
 }
 
 // startTransfer offers the newest snapshot to a member that needs slots which
@@ -139,7 +141,7 @@ func (r *Replica) startTransfer(to paxos.ReplicaID) {
 		panic(fmt.Sprintf("replica %d: log starts at %d, newest snapshot is of slot %d", r.id.Index, r.core.LogStart(), s.newest.Slot))
 	}
 	s.sending[to] = &transfer{info: s.newest, heardAt: r.now.Mono, logAt: s.logBytes}
-	r.event("sending a snapshot", "member", to, "slot", s.newest.Slot, "bytes", s.newest.Size)
+	r.event("sending a snapshot", "peer", to, "slot", s.newest.Slot, "bytes", s.newest.Size)
 	r.sendChunk(to, s.sending[to], nil)
 }
 
@@ -162,7 +164,7 @@ func (r *Replica) onSnapshotAck(from paxos.ReplicaID, m paxos.SnapshotAck) {
 	}
 	t.heardAt = r.now.Mono
 	if m.Installed {
-		r.event("snapshot sent", "member", from, "slot", t.info.Slot)
+		r.event("snapshot sent", "peer", from, "slot", t.info.Slot)
 		r.endTransfer(from)
 		return
 	}
@@ -214,15 +216,18 @@ func (r *Replica) tickSnapshots() {
 		case t == nil:
 		case r.now.Mono >= t.heardAt+transferTimeout,
 			r.snapshots.logBytes-t.logAt > maxPinnedLog*r.snapshotDue():
-			r.event("transfer of a snapshot given up", "member", id, "slot", t.info.Slot)
+			r.event("transfer of a snapshot given up", "peer", id, "slot", t.info.Slot)
 			r.endTransfer(paxos.ReplicaID(id))
 		case !t.reading && r.now.Mono >= t.sentAt+resendAfter:
 			r.sendChunk(paxos.ReplicaID(id), t, nil)
 		}
 	}
 	if in := r.snapshots.incoming; in != nil && !in.busy {
-		if id, ok := r.core.LeaderID(); !ok || id != in.from {
-			r.snapshots.incoming = nil // the next leader offers its own, or the same again
+		// The next leader offers its own, or the same again. One that nobody
+		// sends any more must not keep this replica from taking its own.
+		id, ok := r.core.LeaderID()
+		if !ok || id != in.from || r.now.Mono >= in.fedAt+transferTimeout {
+			r.snapshots.incoming = nil
 		}
 	}
 }
@@ -243,10 +248,10 @@ func (r *Replica) onSnapshotChunk(from paxos.ReplicaID, m paxos.SnapshotChunk) {
 	}
 	if s.incoming == nil || s.incoming.info != info || s.incoming.from != from {
 		s.incoming = &incoming{info: info, from: from, offset: -1}
-		r.event("receiving a snapshot", "member", from, "slot", m.Slot, "bytes", m.Size)
+		r.event("receiving a snapshot", "peer", from, "slot", m.Slot, "bytes", m.Size)
 	}
 	in := s.incoming
-	in.ballot = m.Ballot
+	in.ballot, in.fedAt = m.Ballot, r.now.Mono
 	switch {
 	case in.offset < 0:
 		r.writeChunk(in, 0, nil) // ask how much of it is here from an earlier attempt

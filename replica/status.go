@@ -56,6 +56,15 @@ func (r *Replica) Status() Status {
 	return s
 }
 
+// Leader returns who leads, if that is known, and whether it is this replica.
+func (r *Replica) Leader() (id paxos.ReplicaID, known, leading bool) {
+	return r.leader, r.hasLeader, r.leading
+}
+
+// LeaderTime returns, on a leader, its estimate of log time, in ns since the
+// Unix epoch.
+func (r *Replica) LeaderTime() (int64, bool) { return r.leaderTime(), r.leading }
+
 // Ready reports whether the replica can serve: it leads, or it follows a
 // leader. If not, why says in words what is missing.
 func (r *Replica) Ready() (ok bool, why string) {
