@@ -1,0 +1,145 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"diskv/replica"
+	"diskv/server"
+)
+
+// flags is a flag set whose flags have twins in the environment.
+type flags struct {
+	*flag.FlagSet
+	usage string
+}
+
+func newFlags(name, usage string) *flags {
+	f := &flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), usage: usage}
+	f.SetOutput(io.Discard) // faults are reported once, by run
+	return f
+}
+
+// parse reads the environment and then the command line, which wins.
+func (f *flags) parse(args []string, env func(string) (string, bool), stdout io.Writer) error {
+	var fault error
+	f.VisitAll(func(fl *flag.Flag) {
+		name := envName(fl.Name)
+		if v, ok := env(name); ok && fault == nil {
+			if err := f.Set(fl.Name, v); err != nil {
+				fault = usageError{fmt.Errorf("environment variable %s: invalid value %q: %w", name, v, err)}
+			}
+		}
+	})
+	if fault != nil {
+		return fault
+	}
+	switch err := f.Parse(args); {
+	case err == flag.ErrHelp: //nolint:errorlint // the package returns it unwrapped, as it says
+		f.help(stdout)
+		return err
+	case err != nil:
+		return usageError{err}
+	case f.NArg() > 0:
+		return usageError{fmt.Errorf("unexpected argument %q: every setting is a flag", f.Arg(0))}
+	}
+	return nil
+}
+
+// envName returns the environment's twin of a flag.
+func envName(flag string) string {
+	return "DISKV_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+func (f *flags) help(w io.Writer) {
+	_, _ = fmt.Fprint(w, f.usage, "\nFlags (each has a twin in the environment, --dir is DISKV_DIR):\n\n")
+	f.VisitAll(func(fl *flag.Flag) {
+		arg, text := flag.UnquoteUsage(fl)
+		line := "  --" + fl.Name
+		if arg != "" {
+			line += " " + arg
+		}
+		if fl.DefValue != "" && fl.DefValue != "false" && fl.DefValue != "0" {
+			text += " (default " + fl.DefValue + ")"
+		}
+		_, _ = fmt.Fprintf(w, "%-32s %s\n", line, text)
+	})
+}
+
+const serveUsage = `diskvd runs one replica of diskv, a replicated, persistent key/value server that
+speaks the Redis protocol. An OK means: on the disks of a majority.
+
+  diskvd                                    a single node: ./diskv-data, 127.0.0.1:7379
+  diskvd --dir D --listen A --peers A0,A1,A2 --index I --bootstrap
+                                            a member of a group that has never run;
+                                            later starts need no --bootstrap
+  diskvd dev --replicas 3                   a whole group in one process, to try things
+  diskvd version
+`
+
+// serveOptions are the flags of a replica.
+type serveOptions struct {
+	opts      server.Options
+	peers     string
+	read      string
+	logFormat string
+	snapshot  int64
+}
+
+func serveFlags(f *flags) *serveOptions {
+	o := &serveOptions{}
+	f.StringVar(&o.opts.Dir, "dir", "./diskv-data", "data `directory`")
+	f.StringVar(&o.opts.Listen, "listen", "127.0.0.1:7379", "`address` for clients and peers: host:port or unix:/path")
+	f.Uint64Var(&o.opts.Group, "group", 1, "`number` of the replica group")
+	f.StringVar(&o.peers, "peers", "", "`addresses` of all members of the group, by index, with commas between; none: a single node")
+	f.IntVar(&o.opts.Index, "index", 0, "this member's `place` in --peers, from 0")
+	f.BoolVar(&o.opts.Bootstrap, "bootstrap", false, "format an empty directory for a group that has never run; harmless afterwards")
+	tuningFlags(f, o)
+	f.StringVar(&o.opts.HTTP, "http", "", "`address` for /metrics, /livez and /readyz; none: no HTTP")
+	return o
+}
+
+// tuningFlags are the flags that all replicas of a process share.
+func tuningFlags(f *flags, o *serveOptions) {
+	f.StringVar(&o.read, "read", "quorum", "how reads are made linearizable, `quorum|lease`; the same on every member")
+	f.Int64Var(&o.snapshot, "snapshot-min-bytes", 32<<20, "`bytes` of log below which no snapshot is taken")
+	f.IntVar(&o.opts.MaxValueBytes, "max-value-bytes", 8<<20, "longest key or value in `bytes`")
+	f.IntVar(&o.opts.MaxClients, "max-clients", 10_000, "highest `number` of client connections")
+	f.Int64Var(&o.opts.MinFreeBytes, "min-free-bytes", 256<<20, "free `bytes` of disk below which writes are refused")
+	f.StringVar(&o.logFormat, "log", "text", "format of the log on standard error, `text|json`")
+}
+
+// options returns the server's options, or what is wrong with the flags.
+func (o *serveOptions) options(logger *slog.Logger) (server.Options, error) {
+	out := o.opts
+	out.Logger = logger
+	out.Replica = replica.Options{SnapshotMinBytes: o.snapshot}
+	switch o.read {
+	case "quorum":
+	case "lease":
+		out.Lease = true
+	default:
+		return out, fmt.Errorf("--read %q: must be quorum or lease", o.read)
+	}
+	if o.logFormat != "text" && o.logFormat != "json" {
+		return out, fmt.Errorf("--log %q: must be text or json", o.logFormat)
+	}
+	if o.snapshot < 1 {
+		return out, fmt.Errorf("--snapshot-min-bytes %d: must be above 0", o.snapshot)
+	}
+	if o.opts.MinFreeBytes < 1 {
+		return out, fmt.Errorf("--min-free-bytes %d: must be above 0", o.opts.MinFreeBytes)
+	}
+	if o.opts.MaxClients < 1 {
+		return out, fmt.Errorf("--max-clients %d: must be above 0", o.opts.MaxClients)
+	}
+	if o.peers != "" {
+		for p := range strings.SplitSeq(o.peers, ",") {
+			out.Peers = append(out.Peers, strings.TrimSpace(p))
+		}
+	}
+	return out, nil
+}

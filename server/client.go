@@ -1,0 +1,247 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"diskv/internal/resp"
+	"diskv/kv"
+	"diskv/paxos"
+	"diskv/replica"
+	"diskv/shard"
+)
+
+// Limits of one client.
+const (
+	// maxRun is how many commands of a client are under way together.
+	maxRun = 1024
+	// maxRunBytes bounds the same by their size.
+	maxRunBytes = 4 << 20
+	// flushBytes of replies are sent without waiting for more.
+	flushBytes = 64 << 10
+	// partialTimeout is how long the rest of a command may take to arrive.
+	partialTimeout = 60 * time.Second
+	// writeTimeout is how long a client may take to read its replies.
+	writeTimeout = 60 * time.Second
+)
+
+// client serves one connection of a RESP client.
+type client struct {
+	node   *Node
+	conn   net.Conn
+	id     uint64
+	reader *resp.CommandReader
+	source *commandSource
+	out    []byte // replies that were not sent yet
+	resp3  bool
+	name   string
+	quit   bool
+
+	run      batch
+	runBytes int
+}
+
+func newClient(n *Node, conn net.Conn) *client {
+	c := &client{node: n, conn: conn, id: n.clients.nextID.Add(1)}
+	c.source = &commandSource{conn: conn}
+	c.reader = resp.NewCommandReader(c.source, resp.Options{
+		MaxBulk: int64(n.opts.MaxValueBytes), MaxCommand: int64(n.opts.MaxValueBytes) + commandOverhead,
+	})
+	c.run.done = make(chan struct{}, 1)
+	return c
+}
+
+// commandOverhead is what a command may hold besides its largest argument.
+const commandOverhead = 1 << 20
+
+// commandSource reads a client's connection. A client may be silent for as
+// long as it likes between two commands, but not in the middle of one.
+type commandSource struct {
+	conn   net.Conn
+	inside bool // a command has begun
+}
+
+func (s *commandSource) Read(b []byte) (int, error) {
+	if s.inside {
+		if err := s.conn.SetReadDeadline(time.Now().Add(partialTimeout)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.conn.Read(b)
+	if s.inside {
+		_ = s.conn.SetReadDeadline(time.Time{})
+	}
+	s.inside = true
+	return n, err
+}
+
+// serve answers commands until the client is gone, sends what is not RESP, or
+// the node stops.
+func (c *client) serve() {
+	for !c.quit {
+		c.source.inside = false
+		args, err := c.reader.ReadCommand()
+		if err != nil {
+			if !c.refuse(err) {
+				return
+			}
+		} else {
+			c.command(args)
+		}
+		if !c.reader.Ready() || len(c.run.reqs) >= maxRun || c.runBytes >= maxRunBytes {
+			c.finishRun()
+		}
+		if (!c.reader.Ready() || len(c.out) >= flushBytes || c.quit) && !c.flush() {
+			return
+		}
+	}
+}
+
+// refuse answers what could not be read as a command, and reports whether the
+// connection can go on.
+func (c *client) refuse(err error) bool {
+	c.finishRun()
+	var limit *resp.LimitError
+	var protocol *resp.ProtocolError
+	switch {
+	case errors.As(err, &limit):
+		c.fail(fmt.Sprintf("ERR %v (--max-value-bytes)", limit))
+		return true
+	case errors.As(err, &protocol):
+		c.fail("ERR " + protocol.Error())
+		c.flush()
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.source.inside:
+		c.fail(fmt.Sprintf("ERR the rest of a command did not arrive within %v", partialTimeout))
+		c.flush()
+	case errors.Is(err, io.EOF):
+		c.flush()
+	}
+	return false
+}
+
+// flush sends the replies that are ready.
+func (c *client) flush() bool {
+	if len(c.out) == 0 {
+		return true
+	}
+	if err := c.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return false
+	}
+	_, err := c.conn.Write(c.out)
+	if cap(c.out) > 1<<20 {
+		c.out = nil
+	}
+	c.out = c.out[:0]
+	return err == nil
+}
+
+// command answers one command, or adds it to the run that is gathering.
+func (c *client) command(args [][]byte) {
+	if h, ok := handlers.find(args[0]); ok {
+		c.finishRun() // replies keep the order of the commands
+		h.answer(c, args)
+		return
+	}
+	p, refusal := kv.Prepare(args)
+	if refusal != nil {
+		c.finishRun()
+		c.reply(refusal)
+		return
+	}
+	c.node.metrics.commands.WithLabelValues(p.Spec.Name).Inc()
+	if rt := c.node.route.Load(); !rt.leading {
+		c.finishRun()
+		c.elsewhere(rt, p.Shard)
+		return
+	}
+	if p.Write && p.Spec.Flags&kv.DenyOOM != 0 && c.node.lowDisk.Load() {
+		c.finishRun()
+		c.fail(fmt.Sprintf("MISCONF the disk of %s has less than %d bytes free: writes that need more are refused until there is room",
+			c.node.opts.Dir, c.node.opts.MinFreeBytes))
+		return
+	}
+	if len(c.run.reqs) > 0 && c.run.write != p.Write {
+		c.finishRun()
+	}
+	p.Command.MaxValue = uint32(c.node.opts.MaxValueBytes)
+	req := &request{batch: &c.run, encoded: p.Command.Append(nil), shard: p.Shard}
+	c.run.write = p.Write
+	c.run.reqs = append(c.run.reqs, req)
+	c.runBytes += len(req.encoded)
+}
+
+// finishRun has the run that has gathered executed, and answers it.
+func (c *client) finishRun() {
+	run := &c.run
+	if len(run.reqs) == 0 {
+		return
+	}
+	if c.node.inbox.put(run.submit) {
+		select {
+		case <-run.done:
+		case <-c.node.ended:
+		}
+	}
+	for _, req := range run.reqs {
+		c.outcome(req, run.write)
+	}
+	clear(run.reqs)
+	run.reqs = run.reqs[:0]
+	c.runBytes = 0
+}
+
+// outcome answers one request as the replica decided.
+func (c *client) outcome(req *request, write bool) {
+	switch {
+	case req.outcome == replica.Done:
+		c.reply(req.reply)
+	case req.outcome == replica.Overloaded:
+		c.fail("TRYAGAIN too many commands are waiting to be executed; this one was not")
+	case req.outcome == replica.NotLeader, req.outcome == 0 && !write:
+		// Nothing was executed, and nothing will be: the client may repeat it.
+		c.elsewhere(c.node.route.Load(), req.shard)
+	default:
+		c.fail("UNKNOWNRESULT the command may have been executed, or may yet be: its outcome could not be learned in time")
+	}
+}
+
+// elsewhere sends a client to the leader. A follower answers no data, not even
+// its own: only the leader knows that it is new.
+func (c *client) elsewhere(rt *route, s shard.ID) {
+	if !rt.known || rt.leading || int(rt.leader) == c.node.opts.Index {
+		c.fail("CLUSTERDOWN the group has no leader at the moment: " + c.whyDown(rt))
+		return
+	}
+	c.fail("MOVED " + strconv.Itoa(int(s)) + " " + c.node.peerAddr(rt.leader))
+}
+
+func (c *client) whyDown(rt *route) string {
+	if rt.why == "" {
+		return "an election is under way"
+	}
+	return rt.why
+}
+
+// peerAddr returns the address of a member as clients are told it.
+func (n *Node) peerAddr(id paxos.ReplicaID) string {
+	if int(id) == n.opts.Index && n.opts.single() {
+		return n.Addr() // the port may have been chosen by the system
+	}
+	return n.opts.Peers[id]
+}
+
+// reply appends a RESP3 reply in the version that the client speaks.
+func (c *client) reply(resp3 []byte) {
+	if c.resp3 {
+		c.out = append(c.out, resp3...)
+	} else {
+		c.out = resp.AppendRESP2(c.out, resp3)
+	}
+}
+
+func (c *client) fail(text string) { c.out = resp.AppendError(c.out, text) }

@@ -1,0 +1,201 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"diskv/paxos"
+	"diskv/replica"
+)
+
+// dataDir is a replica's directory, locked while it is in use:
+//
+//	IDENTITY      whose directory it is; replaced atomically
+//	LOCK          locked by the process that uses the directory
+//	wal/          the log
+//	snapshot/     snapshot files
+//	quarantine/   what was cut off or found damaged
+type dataDir struct {
+	path string
+	lock *os.File
+	id   replica.Identity
+}
+
+func (d *dataDir) walPath() string        { return filepath.Join(d.path, "wal") }
+func (d *dataDir) snapshotPath() string   { return filepath.Join(d.path, "snapshot") }
+func (d *dataDir) quarantinePath() string { return filepath.Join(d.path, "quarantine") }
+func (d *dataDir) identityPath() string   { return filepath.Join(d.path, "IDENTITY") }
+
+// openDir locks the directory and makes sure that it is this replica's. A
+// directory that holds nothing is formatted where that is safe. Draw makes the
+// random numbers.
+func openDir(o *Options, draw func() uint64) (*dataDir, error) {
+	d := &dataDir{path: o.Dir}
+	if err := d.makeAndLock(o); err != nil {
+		return nil, err
+	}
+	if err := d.identify(o, draw); err != nil {
+		_ = d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *dataDir) makeAndLock(o *Options) error {
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+		if !o.single() && !o.Bootstrap {
+			return fmt.Errorf("data directory %s does not exist: %w", d.path, errNoData)
+		}
+		if err := os.MkdirAll(d.path, 0o750); err != nil {
+			return fmt.Errorf("make data directory: %w", err)
+		}
+		if err := syncDir(filepath.Dir(filepath.Clean(d.path))); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	name := filepath.Join(d.path, "LOCK")
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return fmt.Errorf("data directory %s cannot be written to: %w", d.path, err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("data directory %s is in use by another process: stop that one, or give this one a --dir of its own", d.path)
+		}
+		return fmt.Errorf("lock %s: %w", name, err)
+	}
+	d.lock = f
+	return nil
+}
+
+// errNoData says why a member of a group does not start without its data.
+var errNoData = errors.New("a member of a group does not begin with nothing, since it may have voted before;" +
+	" if this group has never run, start every member with --bootstrap once, else put this member's directory back")
+
+// identify reads IDENTITY, or formats the directory, and counts the start.
+func (d *dataDir) identify(o *Options, draw func() uint64) error {
+	b, err := os.ReadFile(d.identityPath())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := d.format(o, draw); err != nil {
+			return err
+		}
+	case err != nil:
+		return fmt.Errorf("read identity: %w", err)
+	default:
+		if d.id, err = replica.DecodeIdentity(b); err != nil {
+			return fmt.Errorf("%s: %w", d.identityPath(), err)
+		}
+		if err := d.mine(o); err != nil {
+			return err
+		}
+	}
+	d.id.Boot++
+	d.id.BootID = draw()
+	return d.store(d.id)
+}
+
+// format makes an empty directory that of a replica whose group has not formed.
+func (d *dataDir) format(o *Options, draw func() uint64) error {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != "LOCK" && name != "lost+found" && !strings.HasPrefix(name, "IDENTITY.") {
+			return fmt.Errorf("data directory %s has no IDENTITY but holds %s: it is not diskv's, or it has lost files;"+
+				" give an empty directory, or put the lost files back", d.path, name)
+		}
+	}
+	if !o.single() && !o.Bootstrap {
+		return fmt.Errorf("data directory %s is empty: %w", d.path, errNoData)
+	}
+	d.id = replica.Identity{
+		Group: paxos.GroupID(o.Group), Index: paxos.ReplicaID(o.Index), Size: len(o.Peers), Lease: o.Lease,
+		Phase: replica.PhaseForming, Life: paxos.Life{Nonce: draw()},
+	}
+	return nil
+}
+
+// mine refuses the directory of another replica.
+func (d *dataDir) mine(o *Options) error {
+	id := d.id
+	switch {
+	case uint64(id.Group) != o.Group:
+		return fmt.Errorf("data directory %s belongs to group %d, not to group %d: give the right --dir or --group", d.path, id.Group, o.Group)
+	case int(id.Index) != o.Index:
+		return fmt.Errorf("data directory %s belongs to member %d, not to member %d: give the right --dir or --index", d.path, id.Index, o.Index)
+	case id.Size != len(o.Peers):
+		return fmt.Errorf("data directory %s belongs to a group of %d members, --peers names %d: give the --peers that it was made with", d.path, id.Size, len(o.Peers))
+	case id.Lease != o.Lease:
+		return fmt.Errorf("the group of data directory %s was formed with --read %s: start it with that", d.path, readModes[id.Lease])
+	}
+	return nil
+}
+
+// store replaces IDENTITY durably.
+func (d *dataDir) store(id replica.Identity) error {
+	if err := replaceFile(d.identityPath(), replica.AppendIdentity(nil, id)); err != nil {
+		return fmt.Errorf("store identity: %w", err)
+	}
+	d.id = id
+	return nil
+}
+
+// close lets go of the directory.
+func (d *dataDir) close() error { return d.lock.Close() }
+
+// freeBytes returns how much more can be written to the directory's disk.
+func (d *dataDir) freeBytes() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(d.path, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", d.path, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// replaceFile gives a file a new content durably, or leaves the old one.
+func replaceFile(name string, content []byte) error {
+	tmp := name + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, name)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// syncDir makes the entries of a directory durable.
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sync directory %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"diskv/paxos"
+	"diskv/replica"
+	"diskv/snapshot"
+	"diskv/wal"
+)
+
+// diskWorker runs tasks that wait for the disk, one after the other, beside the
+// loop.
+type diskWorker struct {
+	mu    sync.Mutex
+	more  sync.Cond
+	tasks []func()
+	ended bool
+	done  chan struct{}
+}
+
+func newDiskWorker() *diskWorker {
+	w := &diskWorker{done: make(chan struct{})}
+	w.more.L = &w.mu
+	go w.run()
+	return w
+}
+
+func (w *diskWorker) do(task func()) {
+	w.mu.Lock()
+	w.tasks = append(w.tasks, task)
+	w.mu.Unlock()
+	w.more.Signal()
+}
+
+func (w *diskWorker) run() {
+	defer close(w.done)
+	for {
+		w.mu.Lock()
+		for len(w.tasks) == 0 && !w.ended {
+			w.more.Wait()
+		}
+		if w.ended {
+			w.mu.Unlock()
+			return
+		}
+		task := w.tasks[0]
+		w.tasks = w.tasks[1:]
+		w.mu.Unlock()
+		task()
+	}
+}
+
+// close ends the worker after the task that it is at.
+func (w *diskWorker) close() {
+	w.mu.Lock()
+	w.ended = true
+	w.mu.Unlock()
+	w.more.Signal()
+	<-w.done
+}
+
+// carryOutDisk has the log and the snapshots read, written and dropped. What is
+// asked for in one order is done in that order.
+func (n *Node) carryOutDisk(out replica.Output) {
+	for _, task := range out.LogReads {
+		n.disk.do(func() {
+			entries, err := readChosen(n.log, task)
+			if err != nil {
+				// Catching up goes on from a snapshot, or from another leader:
+				// the log as such is still written correctly.
+				n.logger.Error("log could not be read for a member that lags", "member", task.For, "slot", task.From, "error", err)
+			}
+			n.inbox.put(func(r *replica.Replica) { r.LogRead(task.For, entries) })
+		})
+	}
+	if out.Roll {
+		n.log.Roll()
+	}
+	if task := out.Snapshot; task != nil {
+		n.saver.do(func() {
+			info, err := n.saveSnapshot(task)
+			n.inbox.put(func(r *replica.Replica) { r.SnapshotSaved(info, err) })
+		})
+	}
+	for _, task := range out.SnapshotReads {
+		n.disk.do(func() {
+			data, err := snapshot.ReadChunk(snapshot.Path(n.dir.snapshotPath(), uint64(task.Slot)), task.Offset, task.Limit)
+			n.inbox.put(func(r *replica.Replica) { r.SnapshotRead(task, data, err) })
+		})
+	}
+	if task := out.SnapshotWrite; task != nil {
+		n.disk.do(func() {
+			offset, loaded, err := n.writeSnapshot(task)
+			n.inbox.put(func(r *replica.Replica) { r.SnapshotWritten(offset, loaded, err) })
+		})
+	}
+	if slot := out.DropLog; slot != 0 {
+		n.disk.do(func() {
+			if err := n.log.DropThrough(uint64(slot)); err != nil {
+				n.logger.Warn("old segments of the log could not be removed; the next snapshot tries again", "error", err)
+			}
+		})
+	}
+	if slot := out.DropSnapshots; slot != 0 {
+		n.saver.do(func() {
+			err := snapshot.Clean(n.dir.snapshotPath(), uint64(slot))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				n.logger.Warn("old snapshots could not be removed; the next snapshot tries again", "error", err)
+			}
+		})
+	}
+}
+
+// Catching up reads this many slots at a time from the log, and fewer where
+// they are large.
+const (
+	catchUpSlots = 64
+	catchUpBytes = 16 << 20
+)
+
+// readChosen reads chosen entries. A slot may be in the log under several
+// ballots, and only the last counts: so a read that stopped early is of no use
+// for more than one slot.
+func readChosen(log *wal.Log, task paxos.LogRead) ([]paxos.Entry, error) {
+	from := uint64(task.From)
+	for _, slots := range []uint64{catchUpSlots, 1} {
+		limit := 2 * catchUpBytes
+		if slots == 1 {
+			limit = wal.MaxBatch
+		}
+		recs, err := log.Read(from, from+slots-1, limit)
+		if err != nil {
+			return nil, err
+		}
+		size := 0
+		out := make([]replica.Record, len(recs))
+		for i, rec := range recs {
+			size += len(rec.Payload)
+			if out[i], err = fromLog(rec); err != nil {
+				return nil, err
+			}
+		}
+		if size <= catchUpBytes || slots == 1 {
+			return replica.ChosenEntries(out, task.From, task.Limit)
+		}
+	}
+	return nil, nil
+}
+
+// saveSnapshot writes a snapshot file.
+func (n *Node) saveSnapshot(task *replica.SnapshotTask) (replica.SnapshotInfo, error) {
+	h := task.Header
+	info, err := snapshot.Create(n.dir.snapshotPath(), snapshot.Header{
+		Cluster: n.cluster.Load(), Group: n.opts.Group,
+		Slot: uint64(h.Slot), Config: h.Config, LogTime: h.LogTime, State: h.State,
+	}, task.Image.Records)
+	if err != nil {
+		return replica.SnapshotInfo{}, err
+	}
+	return snapshotInfo(info), nil
+}
+
+// receiving is the snapshot that comes from the leader; only the disk worker
+// touches it.
+type receiving struct {
+	info replica.SnapshotInfo
+	file *snapshot.Incoming
+}
+
+// writeSnapshot adds a piece to a snapshot that is being received. When that
+// completes it, it is verified, made durable and loaded.
+func (n *Node) writeSnapshot(task *replica.SnapshotWriteTask) (int64, *replica.LoadedSnapshot, error) {
+	offset, loaded, err := n.receiving.write(n, task)
+	if err != nil {
+		n.receiving.close()
+		return 0, nil, fmt.Errorf("receive snapshot: %w", err)
+	}
+	return offset, loaded, nil
+}
+
+func (rc *receiving) write(n *Node, task *replica.SnapshotWriteTask) (int64, *replica.LoadedSnapshot, error) {
+	s := task.Snapshot
+	if rc.file == nil || rc.info != s {
+		rc.close()
+		file, err := snapshot.Receive(n.dir.snapshotPath(), uint64(s.Slot), s.Digest, s.Size)
+		if err != nil {
+			return 0, nil, err
+		}
+		rc.info, rc.file = s, file
+	}
+	if len(task.Data) > 0 {
+		if err := rc.file.Write(task.Offset, task.Data); err != nil {
+			return 0, nil, err
+		}
+	}
+	if rc.file.Offset() < s.Size {
+		return rc.file.Offset(), nil, nil
+	}
+	info, err := rc.file.Finish()
+	if err != nil {
+		return 0, nil, err
+	}
+	rc.file = nil
+	if info.Header.Cluster != n.cluster.Load() || info.Header.Group != n.opts.Group {
+		return 0, nil, fmt.Errorf("%s is of another group", info.Path)
+	}
+	loaded, err := readSnapshot(info.Path)
+	return s.Size, loaded, err
+}
+
+// close ends a transfer that may be continued.
+func (rc *receiving) close() {
+	if rc.file != nil {
+		_ = rc.file.Close()
+		rc.file = nil
+	}
+}

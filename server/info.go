@@ -1,0 +1,201 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"diskv/internal/resp"
+	"diskv/paxos"
+	"diskv/replica"
+)
+
+// Status is what an operator wants to know of a node.
+type Status struct {
+	replica.Status
+	Ready    bool
+	Why      string // not ready
+	Keys     int
+	Expires  int
+	Sessions int
+	Data     int64 // bytes of keys, values and sessions, about
+}
+
+// Status describes the node. It fails when the node is stopping.
+func (n *Node) Status() (Status, error) {
+	var s Status
+	err := n.do(func(r *replica.Replica) {
+		s.Status = r.Status()
+		s.Ready, s.Why = r.Ready()
+		store := r.Machine().(machine)
+		s.Keys, s.Expires, s.Sessions, s.Data = store.Keys(), store.Expires(), store.Sessions(), store.Bytes()
+	})
+	return s, err
+}
+
+// infoSections are the sections of INFO, in order.
+var infoSections = []struct {
+	name  string
+	write func(w *strings.Builder, n *Node, s Status)
+}{
+	{"Server", infoServer},
+	{"Clients", infoClients},
+	{"Memory", infoMemory},
+	{"Persistence", infoPersistence},
+	{"Replication", infoReplication},
+	{"Cluster", infoCluster},
+	{"Keyspace", infoKeyspace},
+	{"Diskv", infoDiskv},
+}
+
+// info is INFO [section ...].
+func info(c *client, args [][]byte) {
+	st, err := c.node.Status()
+	if err != nil {
+		c.fail("ERR " + err.Error())
+		return
+	}
+	wanted := func(name string) bool {
+		if len(args) == 1 {
+			return true
+		}
+		for _, a := range args[1:] {
+			switch s := strings.ToLower(string(a)); s {
+			case strings.ToLower(name), "all", "default", "everything":
+				return true
+			}
+		}
+		return false
+	}
+	var w strings.Builder
+	for _, section := range infoSections {
+		if !wanted(section.name) {
+			continue
+		}
+		if w.Len() > 0 {
+			w.WriteString("\r\n")
+		}
+		w.WriteString("# " + section.name + "\r\n")
+		section.write(&w, c.node, st)
+	}
+	c.reply(resp.AppendVerbatim(nil, "txt", w.String()))
+}
+
+// field writes one line of INFO.
+func field(w *strings.Builder, name string, value any) { fmt.Fprintf(w, "%s:%v\r\n", name, value) }
+
+func infoServer(w *strings.Builder, n *Node, _ Status) {
+	field(w, "redis_version", redisVersion)
+	field(w, "redis_mode", n.redisMode())
+	field(w, "diskv_version", Version)
+	field(w, "os", runtime.GOOS+" "+runtime.GOARCH)
+	field(w, "go_version", runtime.Version())
+	field(w, "process_id", os.Getpid())
+	field(w, "run_id", n.nodeID(paxos.ReplicaID(n.opts.Index)))
+	field(w, "listen", n.Addr())
+	field(w, "uptime_in_seconds", int64(time.Since(n.started).Seconds()))
+}
+
+func infoClients(w *strings.Builder, n *Node, _ Status) {
+	field(w, "connected_clients", n.clients.count.Load())
+	field(w, "maxclients", n.opts.MaxClients)
+}
+
+func infoMemory(w *strings.Builder, _ *Node, s Status) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	field(w, "used_memory", m.HeapAlloc)
+	field(w, "used_memory_rss", m.Sys)
+	field(w, "used_memory_dataset", s.Data)
+}
+
+func infoPersistence(w *strings.Builder, n *Node, s Status) {
+	field(w, "loading", 0)
+	field(w, "aof_enabled", 1)
+	field(w, "wal_bytes", n.logBytes())
+	field(w, "wal_bytes_since_snapshot", s.LogBytes)
+	field(w, "snapshot_slot", s.Snapshot.Slot)
+	field(w, "snapshot_bytes", s.Snapshot.Size)
+	field(w, "disk_low", boolInt(n.lowDisk.Load()))
+}
+
+func infoReplication(w *strings.Builder, n *Node, s Status) {
+	leading := s.HasLeader && int(s.Leader) == n.opts.Index
+	if leading {
+		field(w, "role", "master")
+		field(w, "connected_slaves", len(n.opts.Peers)-1)
+		return
+	}
+	field(w, "role", "slave")
+	host, port := "", ""
+	if s.HasLeader {
+		host = n.peerAddr(s.Leader)
+		if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasPrefix(host, "unix:") {
+			host, port = host[:i], host[i+1:]
+		}
+	}
+	field(w, "master_host", host)
+	field(w, "master_port", port)
+	status := "down"
+	if s.HasLeader {
+		status = "up"
+	}
+	field(w, "master_link_status", status)
+}
+
+func infoCluster(w *strings.Builder, n *Node, _ Status) {
+	field(w, "cluster_enabled", boolInt(!n.opts.single()))
+}
+
+func infoKeyspace(w *strings.Builder, _ *Node, s Status) {
+	if s.Keys > 0 {
+		fmt.Fprintf(w, "db0:keys=%d,expires=%d,avg_ttl=0\r\n", s.Keys, s.Expires)
+	}
+}
+
+func infoDiskv(w *strings.Builder, n *Node, s Status) {
+	id := s.Identity
+	field(w, "cluster_id", id.Cluster)
+	field(w, "group", id.Group)
+	field(w, "member", id.Index)
+	field(w, "members", id.Size)
+	field(w, "phase", id.Phase)
+	field(w, "epoch", id.Life.Epoch)
+	field(w, "boot", id.Boot)
+	field(w, "read_mode", readModes[id.Lease])
+	field(w, "ready", boolInt(s.Ready))
+	if !s.Ready {
+		field(w, "not_ready_because", s.Why)
+	}
+	field(w, "consensus_role", s.Role)
+	if s.HasLeader {
+		field(w, "leader", s.Leader)
+		field(w, "leader_address", n.peerAddr(s.Leader))
+	}
+	field(w, "ballot", s.Ballot)
+	field(w, "slot_commit", s.Commit)
+	field(w, "slot_applied", s.Applied)
+	field(w, "slot_last", s.Last)
+	field(w, "slot_log_start", s.LogStart)
+	field(w, "log_time_unix_ms", s.LogTime/int64(time.Millisecond))
+	field(w, "commands_queued", s.Queued)
+	field(w, "slots_undecided", s.Undecided)
+	field(w, "sessions", s.Sessions)
+	for i, m := range s.Members {
+		fmt.Fprintf(w, "member%d:address=%s,accepted=%d,lag=%d,silent_ms=%d\r\n",
+			i, n.opts.Peers[i], m.Match, uint64(max(s.Last, m.Match)-m.Match), m.Silence.Milliseconds())
+	}
+}
+
+// logBytes returns the size of the log's files; zero until there is a log.
+func (n *Node) logBytes() int64 {
+	var bytes int64
+	_ = n.do(func(*replica.Replica) {
+		if n.log != nil {
+			bytes = n.log.Bytes()
+		}
+	})
+	return bytes
+}

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"diskv/kv"
+	"diskv/paxos"
+	"diskv/replica"
+	"diskv/snapshot"
+	"diskv/wal"
+)
+
+// load builds the replica from what the directory holds: the newest snapshot,
+// and the log on top of it.
+func (n *Node) load() error {
+	for _, dir := range []string{n.dir.snapshotPath(), n.dir.quarantinePath()} {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return fmt.Errorf("data directory: %w", err)
+		}
+	}
+	if err := syncDir(n.dir.path); err != nil {
+		return err
+	}
+	cfg := replica.Config{Options: n.opts.Replica, Identity: n.dir.id, Machine: machine{kv.New()}, Rand: newRand()}
+	if n.dir.id.Phase == replica.PhaseForming {
+		// A log that was made for a genesis that was then not stored has never
+		// held a vote.
+		if err := os.RemoveAll(n.dir.walPath()); err != nil {
+			return fmt.Errorf("remove unused log: %w", err)
+		}
+		var err error
+		n.replica, err = replica.New(cfg)
+		return err
+	}
+	begun := time.Now()
+	if err := n.loadSnapshot(&cfg); err != nil {
+		return err
+	}
+	r, err := replica.New(cfg)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", n.dir.path, err)
+	}
+	if err := n.openLog(r); err != nil {
+		return err
+	}
+	n.replica = r
+	n.cluster.Store(uint64(n.dir.id.Cluster))
+	st := r.Status()
+	n.logger.Info("loaded", "snapshot", cfg.Snapshot.Slot, "commit", st.Commit, "last", st.Last,
+		"log bytes", n.log.Bytes(), "took", time.Since(begun).Round(time.Millisecond))
+	return nil
+}
+
+// loadSnapshot puts the newest snapshot into cfg, if there is one.
+func (n *Node) loadSnapshot(cfg *replica.Config) error {
+	info, ok, err := snapshot.Newest(n.dir.snapshotPath())
+	if err != nil {
+		return fmt.Errorf("newest snapshot: %w", err)
+	}
+	if !ok {
+		return nil
+	}
+	id := n.dir.id
+	if info.Header.Cluster != uint64(id.Cluster) || info.Header.Group != uint64(id.Group) {
+		return fmt.Errorf("snapshot %s is of group %d of cluster %v, this directory is of group %d of cluster %v: put back the file that belongs here",
+			info.Path, info.Header.Group, paxos.ClusterID(info.Header.Cluster), id.Group, id.Cluster)
+	}
+	loaded, err := readSnapshot(info.Path)
+	if err != nil {
+		return err
+	}
+	cfg.Machine, cfg.Header, cfg.Snapshot = loaded.Machine, loaded.Header, snapshotInfo(info)
+	return nil
+}
+
+// readSnapshot verifies and loads a snapshot file.
+func readSnapshot(path string) (*replica.LoadedSnapshot, error) {
+	rd, err := snapshot.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot: %w", err)
+	}
+	defer func() { _ = rd.Close() }()
+	store, err := kv.Restore(rd.Next)
+	if err != nil {
+		return nil, fmt.Errorf("load snapshot %s: %w", path, err)
+	}
+	h := rd.Header()
+	return &replica.LoadedSnapshot{
+		Header:  replica.SnapshotHeader{Slot: paxos.Slot(h.Slot), Config: h.Config, LogTime: h.LogTime, State: h.State},
+		Machine: machine{store},
+	}, nil
+}
+
+func snapshotInfo(i snapshot.Info) replica.SnapshotInfo {
+	return replica.SnapshotInfo{Slot: paxos.Slot(i.Header.Slot), Digest: i.Digest, Size: i.Size}
+}
+
+// openLog opens the log and replays it into r.
+func (n *Node) openLog(r *replica.Replica) error {
+	log, report, err := wal.Open(n.dir.walPath(), n.logOptions(), func(rec wal.Record) error {
+		out, err := fromLog(rec)
+		if err != nil {
+			return err
+		}
+		if err := r.Replay(out); err != nil {
+			return fmt.Errorf("log record %d: %w", rec.Index, err)
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, wal.ErrNoLog):
+		return fmt.Errorf("data directory %s has lost its log: put the directory %s back", n.dir.path, n.dir.walPath())
+	case err != nil:
+		return fmt.Errorf("data directory %s: %w", n.dir.path, err)
+	}
+	n.log = log
+	if report.LogID != n.dir.id.LogID {
+		return fmt.Errorf("data directory %s: the log is another replica's: put back the wal/ that belongs here", n.dir.path)
+	}
+	if report.Suspect {
+		what := "an earlier start found its end damaged"
+		if report.Cut != nil {
+			what = report.Cut.String()
+		}
+		return fmt.Errorf("data directory %s: the log may lack records that were acknowledged, so this member must not vote (%s);"+
+			" what was cut is kept in %s", n.dir.path, what, n.dir.quarantinePath())
+	}
+	if report.Torn {
+		n.logger.Warn("torn end of the log cut, as after a power cut; nothing acknowledged is lost", "cut", report.Cut.String())
+	}
+	return nil
+}
+
+func (n *Node) logOptions() wal.Options {
+	return wal.Options{
+		Quarantine: n.dir.quarantinePath(),
+		OnDurable:  func(index uint64) { n.inbox.put(func(r *replica.Replica) { n.logDurable(r, index) }) },
+		OnFail:     func(err error) { n.fail(fmt.Errorf("log: %w", err)) },
+		OnSync:     n.metrics.observeSync,
+	}
+}
+
+// fromLog and toLog say which record of the log is which of the replica's.
+func fromLog(rec wal.Record) (replica.Record, error) {
+	out := replica.Record{Slot: paxos.Slot(rec.Tag), Payload: rec.Payload}
+	switch rec.Type {
+	case wal.TypeState:
+		out.Kind = replica.RecordState
+	case wal.TypeData:
+		out.Kind = replica.RecordEntry
+	default:
+		return out, fmt.Errorf("log record %d is of unknown type %v", rec.Index, rec.Type)
+	}
+	return out, nil
+}
+
+func toLog(rec replica.Record) wal.Record {
+	out := wal.Record{Type: wal.TypeState, Tag: uint64(rec.Slot), Payload: rec.Payload}
+	if rec.Kind == replica.RecordEntry {
+		out.Type = wal.TypeData
+	}
+	return out
+}

@@ -1,0 +1,320 @@
+package server
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"diskv/paxos"
+	"diskv/replica"
+	"diskv/server/transport"
+	"diskv/wal"
+)
+
+// Node is one replica in this process, with its directory, its peers and its
+// clients.
+type Node struct {
+	opts    Options
+	logger  *slog.Logger
+	started time.Time
+
+	dir       *dataDir
+	log       *wal.Log // nil until the group has formed; the loop's
+	replica   *replica.Replica
+	transport *transport.Transport
+	listener  net.Listener
+	http      *httpServer
+	metrics   *metrics
+	clients   *clients
+
+	inbox *inbox
+	disk  *diskWorker
+	saver *diskWorker // writes and removes snapshots
+
+	// The loop's.
+	syncs  []pendingSync // in order
+	outbox []heldBack    // in order
+
+	receiving receiving // the disk worker's
+
+	cluster atomic.Uint64         // cluster id, for the transport
+	route   atomic.Pointer[route] // who leads
+	lowDisk atomic.Bool
+	failure atomic.Pointer[error]
+	failed  chan struct{} // closed at the first failure
+	ended   chan struct{} // closed when the loop has ended
+	failing sync.Once
+}
+
+// pendingSync is a batch of records on its way to the disk.
+type pendingSync struct {
+	index uint64 // of its last record in the log
+	sync  uint64 // the replica's number for it
+}
+
+// heldBack is what must not leave before a sync has ended.
+type heldBack struct {
+	sync     uint64
+	messages []paxos.Envelope
+}
+
+// route says who leads the group.
+type route struct {
+	leading bool
+	known   bool
+	leader  paxos.ReplicaID
+	ready   bool
+	why     string // not ready
+}
+
+// Open locks and checks the directory, loads what it holds and opens the
+// listening sockets. Every error says what is wrong with which option or file.
+func Open(o Options) (*Node, error) {
+	o.setDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		opts: o, started: time.Now(),
+		inbox: newInbox(), failed: make(chan struct{}), ended: make(chan struct{}),
+	}
+	n.logger = o.Logger.With("group", o.Group, "member", o.Index)
+	n.metrics = newMetrics(n)
+	dir, err := openDir(&o, randomUint64)
+	if err != nil {
+		return nil, err
+	}
+	n.dir = dir
+	for _, step := range []func() error{n.load, n.connect, n.listen} {
+		if err := step(); err != nil {
+			n.release()
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// connect makes the transport to the peers; nothing is dialled before Run.
+func (n *Node) connect() error {
+	var err error
+	n.transport, err = transport.New(transport.Options{
+		Group: n.opts.Group, Self: uint8(n.opts.Index), Size: len(n.opts.Peers), Peers: n.opts.Peers,
+		Cluster:    n.cluster.Load,
+		Receive:    n.receive,
+		Heard:      func(from uint8) { n.inbox.put(func(r *replica.Replica) { r.Heard(paxos.ReplicaID(from)) }) },
+		Lost:       func(to uint8) { n.inbox.put(func(r *replica.Replica) { r.Lost(paxos.ReplicaID(to)) }) },
+		Logger:     n.logger,
+		MaxPayload: n.opts.MaxValueBytes + peerOverhead,
+	})
+	return err
+}
+
+// Close lets go of a node that was opened and is not to be run.
+func (n *Node) Close() { n.release() }
+
+// release undoes Open.
+func (n *Node) release() {
+	if n.listener != nil {
+		_ = n.listener.Close()
+	}
+	if n.http != nil {
+		n.http.close()
+	}
+	if n.log != nil {
+		_ = n.log.Close()
+	}
+	_ = n.dir.close()
+}
+
+// randomUint64 draws a number that is not zero.
+func randomUint64() uint64 {
+	var b [8]byte
+	for {
+		if _, err := crand.Read(b[:]); err != nil {
+			panic("server: no randomness: " + err.Error())
+		}
+		if v := binary.LittleEndian.Uint64(b[:]); v != 0 {
+			return v
+		}
+	}
+}
+
+// listen opens the sockets, so that a port in use is reported before anything
+// else happens.
+func (n *Node) listen() error {
+	network, address, err := transport.ParseAddress(n.opts.Listen)
+	if err != nil {
+		return err
+	}
+	if network == "unix" {
+		if err := removeStaleSocket(address); err != nil {
+			return err
+		}
+	}
+	if n.listener, err = net.Listen(network, address); err != nil {
+		return fmt.Errorf("listen on %s: %w", n.opts.Listen, err)
+	}
+	if n.opts.HTTP == "" {
+		return nil
+	}
+	n.http, err = newHTTPServer(n)
+	return err
+}
+
+// removeStaleSocket removes a unix socket that nobody listens on any more.
+func removeStaleSocket(path string) error {
+	if fi, err := os.Stat(path); err != nil || fi.Mode()&os.ModeSocket == 0 {
+		return nil
+	}
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		_ = c.Close()
+		return fmt.Errorf("listen on unix:%s: another process listens there", path)
+	}
+	return os.Remove(path)
+}
+
+// Addr returns the address on which the node listens, in the form of Listen.
+func (n *Node) Addr() string {
+	if n.listener.Addr().Network() == "unix" {
+		return "unix:" + n.listener.Addr().String()
+	}
+	return n.listener.Addr().String()
+}
+
+// Run serves until ctx ends or the disk fails. When ctx ends it hands the
+// leadership over, closes the log and returns nil.
+func (n *Node) Run(ctx context.Context) error {
+	n.disk, n.saver = newDiskWorker(), newDiskWorker()
+	n.clients = newClients(n)
+	n.transport.Start()
+	stop := make(chan struct{})
+	go n.loop(stop)
+	var accepting sync.WaitGroup
+	accepting.Go(n.acceptLoop)
+	accepting.Go(n.watchDisk)
+	if n.http != nil {
+		accepting.Go(n.http.serve)
+	}
+	id := n.dir.id
+	n.logger.Info("serving", "listen", n.Addr(), "dir", n.dir.path, "boot", id.Boot, "phase", id.Phase.String())
+
+	select {
+	case <-ctx.Done():
+		n.logger.Info("stopping", "cause", context.Cause(ctx))
+		n.handOver()
+	case <-n.failed:
+	}
+
+	close(stop)
+	<-n.ended
+	_ = n.listener.Close()
+	if n.http != nil {
+		n.http.close()
+	}
+	n.clients.close()
+	n.transport.Close()
+	accepting.Wait()
+	n.disk.close()
+	n.saver.close()
+	n.receiving.close()
+	var err error
+	if n.log != nil {
+		err = n.log.Close()
+	}
+	_ = n.dir.close()
+	if f := n.failure.Load(); f != nil {
+		return *f
+	}
+	if err != nil {
+		return fmt.Errorf("close log: %w", err)
+	}
+	n.logger.Info("stopped")
+	return nil
+}
+
+// peerOverhead is what may come with the largest value in one message of a
+// peer: the rest of its batch, or a page of entries.
+const peerOverhead = 8 << 20
+
+// fail ends the node at the first failure of its disk: what memory says may no
+// longer be what the disk holds, so nothing more may be answered.
+func (n *Node) fail(err error) {
+	n.failing.Do(func() {
+		n.failure.Store(&err)
+		n.logger.Error("stopping at once: nothing can be made durable any more", "error", err)
+		close(n.failed)
+	})
+}
+
+// handOver has another member lead, if this one does, and waits for it.
+func (n *Node) handOver() {
+	if r := n.route.Load(); r == nil || !r.leading || n.opts.single() {
+		return
+	}
+	begun := make(chan bool, 1)
+	if !n.inbox.put(func(r *replica.Replica) { begun <- r.HandOver() }) || !<-begun {
+		return
+	}
+	deadline := time.NewTimer(n.opts.ShutdownTimeout)
+	defer deadline.Stop()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for busy := true; busy; {
+		select {
+		case <-deadline.C:
+			n.logger.Warn("no other member has taken over in time", "waited", n.opts.ShutdownTimeout)
+			return
+		case <-n.failed:
+			return
+		case <-poll.C:
+		}
+		if n.do(func(r *replica.Replica) {
+			_, _, leading := r.Leader()
+			busy = leading || r.Status().Undecided > 0
+		}) != nil {
+			return
+		}
+	}
+}
+
+// receive decodes a message of a peer and carries it to the loop.
+func (n *Node) receive(from uint8, payload []byte) {
+	e, err := paxos.DecodeEnvelope(payload)
+	if err == nil && uint8(e.From) != from {
+		err = fmt.Errorf("it says that it is of member %d", e.From)
+	}
+	if err != nil {
+		n.logger.Warn("message of a peer dropped", "from", from, "error", err)
+		return
+	}
+	n.inbox.put(func(r *replica.Replica) { r.Receive(e) })
+}
+
+// do runs f on the loop and waits for it.
+func (n *Node) do(f func(r *replica.Replica)) error {
+	done := make(chan struct{})
+	if !n.inbox.put(func(r *replica.Replica) { f(r); close(done) }) {
+		return errStopped
+	}
+	select {
+	case <-done:
+		return nil
+	case <-n.ended:
+		return errStopped
+	}
+}
+
+var errStopped = errors.New("the server is stopping")
+
+// newRand returns a source of chance for the replica.
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(randomUint64(), randomUint64())) }

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"diskv/paxos"
+	"diskv/replica"
+	"diskv/server/transport"
+)
+
+// Options are a node's settings. Zero values stand for the defaults, except
+// where it is said.
+type Options struct {
+	Dir    string // data directory
+	Listen string // host:port, or unix:/path
+	Group  uint64
+	Peers  []string // addresses of all members, by index; nil for a single node
+	Index  int      // this member's place in Peers
+	// Bootstrap formats an empty directory as a member of a group that has
+	// never formed. It does nothing to a directory that was formatted.
+	Bootstrap bool
+	// Lease answers reads by leader lease. The whole group must agree on it.
+	Lease bool
+	HTTP  string // address of /metrics and the health checks; empty for none
+
+	// MaxValueBytes bounds keys, values and what commands make of them.
+	// Default 8 MiB.
+	MaxValueBytes int
+	// MaxClients bounds the client connections. Default 10,000.
+	MaxClients int
+	// MinFreeBytes is the free space on the data directory's disk below which
+	// commands that need more of it are refused. Default 256 MiB.
+	MinFreeBytes int64
+	// ShutdownTimeout bounds how long a leader that is stopped waits for
+	// another to take over. Default 2 s.
+	ShutdownTimeout time.Duration
+
+	Replica replica.Options // see there
+	Logger  *slog.Logger    // default: slog.Default
+}
+
+// Bounds of MaxValueBytes.
+const (
+	minMaxValue     = 1 << 10
+	maxMaxValue     = 128 << 20
+	defaultMaxValue = 8 << 20
+)
+
+func (o *Options) setDefaults() {
+	if o.MaxValueBytes == 0 {
+		o.MaxValueBytes = defaultMaxValue
+	}
+	if o.MaxClients == 0 {
+		o.MaxClients = 10_000
+	}
+	if o.MinFreeBytes == 0 {
+		o.MinFreeBytes = 256 << 20
+	}
+	if o.ShutdownTimeout == 0 {
+		o.ShutdownTimeout = 2 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if len(o.Peers) == 0 {
+		o.Peers = []string{o.Listen}
+	}
+}
+
+// check reports the first setting that cannot be.
+func (o *Options) check() error {
+	switch {
+	case o.Dir == "":
+		return errors.New("no data directory: give --dir")
+	case len(o.Peers) > paxos.MaxReplicas:
+		return fmt.Errorf("--peers names %d members, a group has at most %d", len(o.Peers), paxos.MaxReplicas)
+	case o.Index < 0 || o.Index >= len(o.Peers):
+		return fmt.Errorf("--index %d: --peers names members 0 to %d", o.Index, len(o.Peers)-1)
+	case o.MaxValueBytes < minMaxValue || o.MaxValueBytes > maxMaxValue:
+		return fmt.Errorf("--max-value-bytes %d: must be between %d and %d", o.MaxValueBytes, minMaxValue, maxMaxValue)
+	}
+	if _, _, err := transport.ParseAddress(o.Listen); err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	seen := make(map[string]int)
+	for i, p := range o.Peers {
+		if _, _, err := transport.ParseAddress(p); err != nil {
+			return fmt.Errorf("--peers, member %d: %w", i, err)
+		}
+		if j, ok := seen[p]; ok {
+			return fmt.Errorf("--peers: members %d and %d have the same address, %s", j, i, p)
+		}
+		seen[p] = i
+	}
+	return nil
+}
+
+// single reports whether the node is its whole group.
+func (o *Options) single() bool { return len(o.Peers) == 1 }
+
+// readModes are the words of --read.
+var readModes = map[bool]string{false: "quorum", true: "lease"}
