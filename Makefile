@@ -1,0 +1,63 @@
+# A bare `make` prints what there is.
+
+GO      ?= go
+BIN     := $(CURDIR)/bin
+SEEDS   ?= 1000
+OPS     ?= 500
+FUZZTIME ?= 10s
+KILLS   ?= 20
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
+
+# Packages whose tests start goroutines or drive them.
+RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./cmd/... ./internal/... ./tests/crash/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build test race fuzz sim crash compat bench lint fmt tidy clean
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+build: ## build the programs into bin/
+	$(GO) build -o $(BIN)/ ./cmd/...
+
+test: ## run the tests (the README's command)
+	$(GO) test ./...
+
+race: ## run the tests of everything concurrent under the race detector
+	$(GO) test -race $(RACE_PACKAGES)
+
+fuzz: ## run every fuzz target for FUZZTIME (10s) each
+	@$(GO) list ./... | while read -r p; do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p >fuzz.log 2>&1 || { cat fuzz.log; exit 1; }; \
+	  done; done; rm -f fuzz.log
+
+sim: ## simulate SEEDS (1000) runs of OPS (500) client operations
+	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -timeout 60m -sim.seeds=$(SEEDS) -sim.ops=$(OPS)
+
+crash: ## kill -9 real processes, KILLS (20) times
+	$(GO) test ./tests/crash -count=1 -v -timeout 30m -crash.kills=$(KILLS)
+
+compat: ## try redis-cli and redis-benchmark on real processes (needs Debian's redis-tools)
+	$(GO) test -tags compat -count=1 -v ./tests/compat
+
+bench: ## run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./wal ./snapshot ./kv ./internal/resp ./server
+
+lint: $(GOLANGCI) ## run golangci-lint
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	GOBIN=$(BIN)/install $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(BIN)/install/golangci-lint $@ && rmdir $(BIN)/install
+
+fmt: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+
+tidy: ## make go.mod and go.sum say what is used
+	$(GO) mod tidy
+
+clean: ## remove what was built
+	rm -rf $(BIN)
