@@ -10,9 +10,9 @@ import (
 	"diskv/kv"
 )
 
-func query(t testing.TB, s *kv.Store, now int64, line string) (string, bool) {
-	t.Helper()
-	c := kv.Command{Args: args(t, line)}
+func query(tb testing.TB, s *kv.Store, now int64, line string) (string, bool) {
+	tb.Helper()
+	c := kv.Command{Args: args(tb, line)}
 	reply, ok := s.Query(nil, now, c.Append(nil))
 	return string(reply), ok
 }

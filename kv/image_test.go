@@ -179,6 +179,7 @@ func TestBytesIsWhatAnImageTakes(t *testing.T) {
 			total += len(r)
 		}
 		require.InDelta(t, total, m.store.Bytes(), float64(16+total/100))
+		require.Equal(t, m.store.Bytes(), m.store.Image().Bytes())
 	}
 	check()
 	id := kv.NewSessionID(m.now, 7)
@@ -202,19 +203,19 @@ func TestBytesIsWhatAnImageTakes(t *testing.T) {
 }
 
 // golden is an image in which every kind of record and entry occurs.
-func golden(t testing.TB) ([][]byte, *kv.Store) {
-	t.Helper()
+func golden(tb testing.TB) ([][]byte, *kv.Store) {
+	tb.Helper()
 	s := kv.New()
 	s.Begin(7, epoch)
 	id := kv.NewSessionID(epoch, 0x0102030405060708)
 	for _, c := range []kv.Command{
-		{Args: args(t, "SET foo bar")}, // shard 12182
-		{Args: args(t, "SET bar x PX 1000")},
-		{Args: args(t, "INCR foo"), Session: id, Seq: 3},
+		{Args: args(tb, "SET foo bar")}, // shard 12182
+		{Args: args(tb, "SET bar x PX 1000")},
+		{Args: args(tb, "INCR foo"), Session: id, Seq: 3},
 	} {
 		s.Apply(nil, c.Append(nil))
 	}
-	return records(t, s.Image()), s
+	return records(tb, s.Image()), s
 }
 
 func TestImagesHaveGoldenBytes(t *testing.T) {
@@ -316,8 +317,8 @@ func FuzzRestore(f *testing.F) {
 }
 
 // filled returns the records of a store with n keys of 16 bytes and values of 100.
-func filled(t testing.TB, n int) [][]byte {
-	t.Helper()
+func filled(tb testing.TB, n int) [][]byte {
+	tb.Helper()
 	s := kv.New()
 	s.Begin(1, epoch)
 	value := []byte(strings.Repeat("v", 100))
@@ -325,7 +326,7 @@ func filled(t testing.TB, n int) [][]byte {
 		c := kv.Command{Args: [][]byte{[]byte("SET"), fmt.Appendf(nil, "key:%012d", i), value}}
 		s.Apply(nil, c.Append(nil))
 	}
-	return records(t, s.Image())
+	return records(tb, s.Image())
 }
 
 func BenchmarkRestoreMillionKeys(b *testing.B) {

@@ -2,7 +2,6 @@ package kv
 
 import (
 	"bytes"
-	"cmp"
 
 	"github.com/google/btree"
 
@@ -69,18 +68,23 @@ func (it *item) deadline() deadline {
 }
 
 func compareDeadlines(a, b deadline) int {
-	return cmp.Or(
-		cmp.Compare(a.at, b.at),
-		cmp.Compare(a.shard, b.shard),
-		bytes.Compare(a.key, b.key),
-	)
+	if deadlineLess(a, b) {
+		return -1
+	}
+	if deadlineLess(b, a) {
+		return 1
+	}
+	return 0
 }
 
 func deadlineLess(a, b deadline) bool {
 	if a.at != b.at {
 		return a.at < b.at
 	}
-	return compareDeadlines(a, b) < 0
+	if a.shard != b.shard {
+		return a.shard < b.shard
+	}
+	return bytes.Compare(a.key, b.key) < 0
 }
 
 func newItems() *btree.BTreeG[item]         { return btree.NewG(degree, itemLess) }

@@ -37,10 +37,10 @@ func newMachine(t *testing.T) *machine {
 }
 
 // args splits a line as redis-cli does.
-func args(t testing.TB, line string) [][]byte {
-	t.Helper()
+func args(tb testing.TB, line string) [][]byte {
+	tb.Helper()
 	a, err := resp.NewCommandReader(strings.NewReader(line+"\n"), resp.Options{}).ReadCommand()
-	require.NoError(t, err, line)
+	require.NoError(tb, err, line)
 	return a
 }
 
@@ -105,20 +105,20 @@ func replay(s *kv.Store, from uint64, log []batch) []string {
 func (m *machine) sleep(d time.Duration) { m.now += int64(d) }
 
 // requireReply requires that a reply is one whole frame.
-func requireReply(t testing.TB, reply []byte) {
-	t.Helper()
+func requireReply(tb testing.TB, reply []byte) {
+	tb.Helper()
 	r := resp.NewReplyReader(strings.NewReader(string(reply)), resp.ReplyOptions{})
 	_, err := r.ReadReply()
-	require.NoError(t, err, "%q", reply)
+	require.NoError(tb, err, "%q", reply)
 	_, err = r.ReadReply()
-	require.ErrorIs(t, err, io.EOF, "%q", reply)
+	require.ErrorIs(tb, err, io.EOF, "%q", reply)
 }
 
 // records returns the records of an image.
-func records(t testing.TB, m *kv.Image) [][]byte {
-	t.Helper()
+func records(tb testing.TB, m *kv.Image) [][]byte {
+	tb.Helper()
 	var all [][]byte
-	require.NoError(t, m.Records(func(record []byte) error {
+	require.NoError(tb, m.Records(func(record []byte) error {
 		all = append(all, append([]byte(nil), record...))
 		return nil
 	}))
@@ -138,9 +138,9 @@ func restore(all [][]byte) (*kv.Store, error) {
 }
 
 // copyOf restores a store from an image of another.
-func copyOf(t testing.TB, s *kv.Store) *kv.Store {
-	t.Helper()
-	c, err := restore(records(t, s.Image()))
-	require.NoError(t, err)
+func copyOf(tb testing.TB, s *kv.Store) *kv.Store {
+	tb.Helper()
+	c, err := restore(records(tb, s.Image()))
+	require.NoError(tb, err)
 	return c
 }

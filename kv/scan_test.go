@@ -16,15 +16,15 @@ import (
 )
 
 // scanOnce executes one SCAN and returns the next cursor and the keys.
-func scanOnce(t testing.TB, s *kv.Store, cursor uint64, options string) (uint64, []string) {
-	t.Helper()
-	reply, ok := query(t, s, epoch, fmt.Sprintf("SCAN %d %s", cursor, options))
-	require.True(t, ok)
+func scanOnce(tb testing.TB, s *kv.Store, cursor uint64, options string) (uint64, []string) {
+	tb.Helper()
+	reply, ok := query(tb, s, epoch, fmt.Sprintf("SCAN %d %s", cursor, options))
+	require.True(tb, ok)
 	v, err := resp.NewReplyReader(strings.NewReader(reply), resp.ReplyOptions{}).ReadReply()
-	require.NoError(t, err)
-	require.Len(t, v.Elems, 2, reply)
+	require.NoError(tb, err)
+	require.Len(tb, v.Elems, 2, reply)
 	next, err := strconv.ParseUint(string(v.Elems[0].Str), 10, 64)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	var keys []string
 	for _, e := range v.Elems[1].Elems {
 		keys = append(keys, string(e.Str))
@@ -33,14 +33,14 @@ func scanOnce(t testing.TB, s *kv.Store, cursor uint64, options string) (uint64,
 }
 
 // scanAll goes on until the cursor is 0, each time on the store that at names.
-func scanAll(t testing.TB, options string, at func(call int) *kv.Store) []string {
-	t.Helper()
+func scanAll(tb testing.TB, options string, at func(call int) *kv.Store) []string {
+	tb.Helper()
 	var all []string
 	cursor := uint64(0)
 	for call := 0; ; call++ {
-		require.Less(t, call, 100_000, "the scan does not end")
-		next, keys := scanOnce(t, at(call), cursor, options)
-		require.Less(t, next, uint64(1<<53), "cursors fit into the numbers of every client")
+		require.Less(tb, call, 100_000, "the scan does not end")
+		next, keys := scanOnce(tb, at(call), cursor, options)
+		require.Less(tb, next, uint64(1<<53), "cursors fit into the numbers of every client")
 		all = append(all, keys...)
 		if next == 0 {
 			return all
@@ -51,8 +51,8 @@ func scanAll(t testing.TB, options string, at func(call int) *kv.Store) []string
 
 // scanned is a store with many small shards and a large one, and its keys in
 // order.
-func scanned(t testing.TB) (*kv.Store, []string) {
-	t.Helper()
+func scanned(tb testing.TB) (*kv.Store, []string) {
+	tb.Helper()
 	s := kv.New()
 	s.Begin(1, epoch)
 	var keys []string
