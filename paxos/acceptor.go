@@ -12,7 +12,7 @@ func (c *Core) onPrepare(from ReplicaID, m Prepare) {
 	if m.Ballot.Replica != from {
 		return // no replica may use another's ballot
 	}
-	if c.leased() && c.promised.Less(m.Ballot) && !(m.Handover.Valid() && m.Handover == c.term) {
+	if c.leased() && c.promised.Less(m.Ballot) && (!m.Handover.Valid() || m.Handover != c.term) {
 		return // the leader may be answering reads on its lease
 	}
 	if c.promised.Less(m.Ballot) {
@@ -46,14 +46,15 @@ func (c *Core) promisePage(m Prepare) Promise {
 		Commit: c.commit, LogStart: c.window.first,
 	}
 	if m.From >= c.window.first {
-		p.Entries = c.window.slice(m.From, c.window.last(), promisePageBytes)
+		p.Entries = c.window.slice(m.From, c.window.last(), pageMessages*c.cfg.MessageBytes)
 		p.More = m.From+Slot(len(p.Entries)) <= c.window.last()
 	}
 	return p
 }
 
-// promisePageBytes is the aimed-at size of a page of a Promise.
-const promisePageBytes = 1 << 20
+// pageMessages is how many messages of entries a page of a Promise is as large
+// as: 1 MiB by default.
+const pageMessages = 4
 
 // follow takes the sender of a message under ballot b as the leader, unless
 // the ballot is too low, which it is told.

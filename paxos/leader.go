@@ -120,10 +120,8 @@ func (c *Core) onAccepted(from ReplicaID, m Accepted) {
 	p := &c.lead.peers[from]
 	p.heardAt = c.now
 	c.progressed(p, m.Through)
-	if m.Through <= p.match {
-		return
-	}
-	p.match = m.Through
+	p.match = max(p.match, m.Through)
+	// What was sent once more may lie below match already.
 	for len(p.inflight) > 0 && p.inflight[0].through <= p.match {
 		p.inflightBytes -= p.inflight[0].bytes
 		p.inflight = p.inflight[1:]

@@ -34,7 +34,9 @@ type Options struct {
 	// larger than the data. Default 1 s.
 	IdleTime time.Duration
 
-	WindowBytes int // see paxos.Config
+	WindowBytes   int // see paxos.Config
+	MessageBytes  int // see paxos.Config
+	InflightBytes int // see paxos.Config
 }
 
 func (o *Options) setDefaults() {
@@ -141,7 +143,7 @@ func (r *Replica) newCore() {
 		Cluster: r.id.Cluster, Group: r.id.Group, ID: r.id.Index, Size: r.id.Size, Life: r.id.Life,
 		Rand: r.rand, Lease: r.id.Lease,
 		ElectionTimeout: r.opts.ElectionTimeout, Heartbeat: r.opts.Heartbeat,
-		WindowBytes: r.opts.WindowBytes,
+		WindowBytes: r.opts.WindowBytes, MessageBytes: r.opts.MessageBytes, InflightBytes: r.opts.InflightBytes,
 	})
 }
 

@@ -80,6 +80,8 @@ func (r *Replica) considerSnapshot() {
 		return
 	}
 	h := r.core.HardState()
+	// The new segment begins with this state. Should the snapshot vanish, its
+	// commit index tells that the log is not the whole.
 	s.taking = &SnapshotTask{
 		Header: SnapshotHeader{
 			Slot: r.core.Applied(), LogTime: r.logTime,

@@ -159,28 +159,33 @@ func startLookAhead(s *scanner) *lookAhead {
 		stop:  make(chan struct{}),
 		done:  make(chan struct{}),
 	}
-	for range blocksAhead {
-		a.free <- make([]byte, maxBlock)
-	}
 	go a.run(s)
 	return a
 }
 
 func (a *lookAhead) run(s *scanner) {
 	defer close(a.done)
+	made := 0 // buffers: a small file needs few
 	for {
-		select {
-		case <-a.stop:
-			return
-		case buf := <-a.free:
-			// ready has room for every buffer, and for the end, which comes
-			// once and without one.
-			b := block{}
-			b.kind, b.raw, b.err = s.next(buf)
-			a.ready <- b
-			if b.err != nil {
+		var buf []byte
+		if made < blocksAhead && len(a.free) == 0 {
+			buf = make([]byte, maxBlock)
+			made++
+		}
+		if buf == nil {
+			select {
+			case <-a.stop:
 				return
+			case buf = <-a.free:
 			}
+		}
+		// ready has room for every buffer, and for the end, which takes the
+		// place of one.
+		var b block
+		b.kind, b.raw, b.err = s.next(buf)
+		a.ready <- b
+		if b.err != nil {
+			return
 		}
 	}
 }

@@ -117,7 +117,7 @@ func TestFrameRefusesWhatThisVersionDoesNotWrite(t *testing.T) {
 	// In a log it is an error that names the place, not something to cut.
 	files, full := rotten(t)
 	b := []byte(files[inSegment(3)])
-	ends := frames(t, testID, 3, string(b))
+	ends := frames(t, 3, string(b))
 	at := ends[len(ends)-2]
 	b[at+1+4] = 9
 	binary.LittleEndian.PutUint32(b[at+1+frameSummed:], placeOf(testID, 3).sum(b[at+1:], int64(at)))

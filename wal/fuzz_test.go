@@ -69,7 +69,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{}, uint64(0))
 	f.Add([]byte("garbage"), uint64(0))
 	f.Add(bytes.Repeat([]byte(frameMagic), 50), uint64(3))
-	base := f.TempDir()
+	base := tempDir(f)
 	f.Fuzz(func(t *testing.T, tail []byte, sum uint64) {
 		for at := 0; at+frameHead <= len(tail) && sum != 0; at++ {
 			if string(tail[at:at+4]) == frameMagic && sum&1 != 0 {
@@ -106,9 +106,10 @@ func FuzzOpen(f *testing.F) {
 			require.EqualValues(t, i, r.Index)
 		}
 		require.NoError(t, l.Close())
-		_, report, err = Open(dir, quiet(), replay)
+		l, report, err = Open(dir, quiet(), replay)
 		require.NoError(t, err)
 		require.True(t, report.CleanClose)
+		require.NoError(t, l.Close())
 	})
 }
 

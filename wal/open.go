@@ -110,7 +110,8 @@ func open(dir string, o Options, replay func(Record) error) (*Log, Report, error
 		return nil, w.report, err
 	}
 	if err := w.repair(o); err != nil {
-		return nil, w.report, fmt.Errorf("%s: nothing is lost, but the end of the log could not be made safe: %w", dir, err)
+		return nil, w.report, fmt.Errorf("%s: nothing is lost, but the end of the log could not be made safe;"+
+			" start again when the cause is gone: %w", dir, err)
 	}
 	tailSegment := w.segments[len(w.segments)-1]
 	t, err := openTail(o.disk, dir, tailSegment, w.manifest.logID)
@@ -221,21 +222,18 @@ func keepAside(d *disk, quarantine string, c *Cut, content []byte) (string, erro
 	for i := 0; ; i++ {
 		path := filepath.Join(quarantine, fmt.Sprintf("segment-%020d-offset-%d.%d", c.Segment, c.Offset, i))
 		old, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			if err := d.writeFile(path, content); err != nil {
-				return "", err
-			}
-			return path, d.syncDir(quarantine)
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
-		// One that a crash cut short is left alone: it is not known whose it is.
-		if bytes.Equal(old, content) {
-			if err := d.writeFile(path, content); err != nil {
-				return "", err
-			}
-			return path, d.syncDir(quarantine)
+		// The same cut may have been made before; a file that is there may not
+		// have got as far as the disk. One with other bytes is of an earlier cut.
+		if err == nil && !bytes.Equal(old, content) {
+			continue
 		}
+		if err := d.writeFile(path, content); err != nil {
+			// So that starts on a full disk do not leave file after file.
+			return "", errors.Join(err, d.remove(path))
+		}
+		return path, d.syncDir(quarantine)
 	}
 }

@@ -55,7 +55,7 @@ func (l *Log) Read(from, to uint64, maxBytes int) ([]Record, error) {
 	}
 	r := reading{from: from, to: to, room: maxBytes}
 	for number := uint64(0); !r.full; {
-		s, tail, found := l.segmentAfter(number, from, to)
+		s, tail, found := l.segmentAfter(number, &r)
 		if !found {
 			break
 		}
@@ -106,21 +106,26 @@ func (r *reading) add(b []byte, at place, p position, path string) error {
 }
 
 // segmentAfter returns the first segment above number that may hold a tag in the
-// range, and the positions in it if it is the tail.
-func (l *Log) segmentAfter(number, from, to uint64) (s segment, tail []position, found bool) {
+// range, and, if it is the tail, the positions in it that r has room for and one
+// more.
+func (l *Log) segmentAfter(number uint64, r *reading) (s segment, tail []position, found bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, s := range l.segments {
-		if s.number <= number || !s.mayHold(from, to) {
+		if s.number <= number || !s.mayHold(r.from, r.to) {
 			continue
 		}
 		if i < len(l.segments)-1 {
 			return s, nil, true
 		}
-		tail = make([]position, 0, 16)
+		tail, room := make([]position, 0, 16), r.room
 		for _, p := range l.positions {
-			if p.tag >= from && p.tag <= to {
-				tail = append(tail, p)
+			if p.tag < r.from || p.tag > r.to {
+				continue
+			}
+			tail = append(tail, p)
+			if room -= p.payload; room < 0 {
+				break
 			}
 		}
 		return s, tail, true
@@ -145,15 +150,28 @@ func (l *Log) readTail(r *reading, s segment, positions []position) error {
 	}
 	defer f.Close()
 	at := placeOf(l.id, s.number)
-	for _, p := range positions {
+	var run []byte // bytes of the file from start on
+	var start int64
+	for i, p := range positions {
 		if !r.wants(p) {
 			continue
 		}
-		b := make([]byte, entrySize(p.payload))
-		if _, err := f.ReadAt(b, p.off); err != nil {
-			return fmt.Errorf("%s, offset %d: %w", path, p.off, err)
+		end := p.off + int64(entrySize(p.payload))
+		if end > start+int64(len(run)) {
+			// As many of the next records as lie close together.
+			for _, next := range positions[i+1:] {
+				e := next.off + int64(entrySize(next.payload))
+				if next.off-end > maxWrite/16 || e-p.off > maxWrite {
+					break
+				}
+				end = e
+			}
+			start, run = p.off, make([]byte, end-p.off)
+			if _, err := f.ReadAt(run, start); err != nil {
+				return fmt.Errorf("%s, offset %d: %w", path, start, err)
+			}
 		}
-		if err := r.add(b, at, p, path); err != nil {
+		if err := r.add(run[p.off-start:], at, p, path); err != nil {
 			return err
 		}
 	}

@@ -182,8 +182,12 @@ func (w *walk) segment(n uint64, data []byte) error {
 	p := placeOf(w.manifest.logID, n)
 	s := segment{number: n}
 	var off int64
+	var f frame // outside, since visit makes it escape
 	for off < int64(len(data)) || off == 0 {
-		f, size, what, err := p.decode(data[off:], off)
+		var size int
+		var what fault
+		var err error
+		f, size, what, err = p.decode(data[off:], off)
 		if what != faultNone {
 			if what == faultFormat {
 				return w.damage(n, off, err.Error())
@@ -270,8 +274,9 @@ func (w *walk) damage(n uint64, off int64, reason string) error {
 //
 // It is damage if anything says that the next record or the frame at off was
 // durable: a segment that was begun later (run looks at that, too), MANIFEST, or
-// a frame behind the fault. Otherwise it is torn if a power cut explains it: the file ends inside
-// the frame, or a sector from there on was not written and reads as zeros.
+// a frame behind the fault. Otherwise it is torn if a power cut explains it: the
+// file ends inside the frame, or a sector from there on was not written and reads
+// as zeros. Otherwise it is suspect.
 func (w *walk) end(p place, n uint64, data []byte, off int64, what fault) error {
 	m := &w.manifest
 	reason := map[fault]string{
@@ -375,7 +380,8 @@ func (w *walk) summarize() {
 // frame with the number of its segment and its offset in the segment's file; a
 // record may also be a TypeMark, or a TypeHeader with the state as its payload.
 // The payload aliases memory that nobody writes to later. Report says what Open
-// would do. A log that is being written to may look torn.
+// would do. A log that another process has open changes under the eyes of Scan
+// and may look torn or damaged.
 //
 // The error is one of visit, ErrNoLog, a CorruptionError, or a failed read; the
 // frames in front of a CorruptionError were visited, and the report counts them.

@@ -129,6 +129,10 @@ func (c *CommandReader) ReadCommand() ([][]byte, error) {
 // false and flushes then.
 func (c *CommandReader) Ready() bool { return c.advance() }
 
+// Partial tells whether the beginning of a command has arrived and its end has
+// not: whoever sends it owes the rest.
+func (c *CommandReader) Partial() bool { return c.want >= 0 || c.w > c.r }
+
 // advance looks at what has arrived until there is a command to take or an error
 // to return.
 func (c *CommandReader) advance() bool {

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -70,15 +69,13 @@ func TestPeerOfAnotherClusterIsRefusedByTheOneWhoDialsToo(t *testing.T) {
 	a.mu.Lock()
 	a.cluster = 5
 	a.mu.Unlock()
-	for a.refusals() == "" {
-		conn, err := l.Accept()
-		require.NoError(t, err)
-		// It accepts whomever it is greeted by.
-		_, err = conn.Write(encodeReply(HelloReply{Accepted: true, Version: 1, Cluster: 6}))
-		require.NoError(t, err)
-		_, _ = io.Copy(io.Discard, conn) // until it is closed
-		require.NoError(t, conn.Close())
-	}
+	conn, err := l.Accept()
+	require.NoError(t, err)
+	defer conn.Close()
+	// It accepts whomever it is greeted by.
+	_, err = conn.Write(encodeReply(HelloReply{Accepted: true, Version: 1, Cluster: 6}))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return a.refusals() != "" }, patience, often)
 	require.Contains(t, a.refusals(), "cluster 0000000000000006")
 }
 

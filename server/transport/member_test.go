@@ -52,9 +52,9 @@ func (m *member) received() int {
 	return get(m, func(m *member) int { return len(m.payloads) })
 }
 
-// payload returns the one that arrived as number i.
-func (m *member) payload(i int) []byte {
-	return get(m, func(m *member) []byte { return m.payloads[i] })
+// first returns the payload that arrived first.
+func (m *member) first() []byte {
+	return get(m, func(m *member) []byte { return m.payloads[0] })
 }
 
 // refusals returns all that was refused, a line each.

@@ -82,7 +82,7 @@ func TestEmptyPayloadArrives(t *testing.T) {
 	a, b := pair(t, "tcp", nil)
 	require.NoError(t, a.Send(1, LaneBulk, nil))
 	require.Eventually(t, func() bool { return b.received() == 1 }, patience, often)
-	require.Empty(t, b.payload(0))
+	require.Empty(t, b.first())
 }
 
 func TestWhatIsSentBeforeThePeerIsThereArrives(t *testing.T) {
@@ -148,7 +148,7 @@ func TestPeerThatRestartsIsReachedAgain(t *testing.T) {
 				connected(t, a)
 				require.NoError(t, a.Send(1, LaneBulk, []byte("hello again")))
 				require.Eventually(t, func() bool { return b.received() == 1 }, patience, often)
-				require.Equal(t, "hello again", string(b.payload(0)))
+				require.Equal(t, "hello again", string(b.first()))
 			}
 			require.Contains(t, a.logged(), "connection to peer is broken")
 		})
@@ -242,11 +242,9 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 	})
 	t.Run("the one who sends", func(t *testing.T) {
 		a := start(t, addresses(t, "tcp", 2), 0, short)
-		conn := greeted(t, a)
-		require.Eventually(t, func() bool { return a.Status()[0].Receiving }, patience, often)
-		conn.closedByPeer()
+		greeted(t, a).closedByPeer()
 		require.Eventually(t, func() bool { return strings.Contains(a.logged(), "no sign of life") }, patience, often)
-		require.False(t, a.Status()[0].Receiving)
+		require.Eventually(t, func() bool { return !a.Status()[0].Receiving }, patience, often)
 	})
 	t.Run("the one who does not finish its hello", func(t *testing.T) {
 		a := start(t, addresses(t, "tcp", 2), 0, short)
@@ -255,10 +253,11 @@ func TestSilentPeerIsGivenUp(t *testing.T) {
 }
 
 func TestIdleConnectionStaysAndIsNotHeard(t *testing.T) {
-	const timeout = 200 * time.Millisecond
+	t.Parallel()
+	const timeout = time.Second // a busy machine must not look like a dead peer
 	a, b := pair(t, "tcp", func(o *Options) { o.PeerTimeout = timeout })
 	sent := a.Status()[0].SentBytes
-	const signs = 3 * signsOfLife // three timeouts long
+	const signs = 2 * signsOfLife // two timeouts long
 	require.Eventually(t, func() bool { return a.Status()[0].SentBytes >= sent+signs*frameHeadSize }, patience, often)
 	require.Zero(t, a.losses())
 	require.Zero(t, b.losses())
@@ -266,7 +265,8 @@ func TestIdleConnectionStaysAndIsNotHeard(t *testing.T) {
 }
 
 func TestSlowLongFrameIsHeardAndKeepsTheConnection(t *testing.T) {
-	const timeout = 200 * time.Millisecond
+	t.Parallel()
+	const timeout = time.Second // a busy machine must not look like a dead peer
 	a := start(t, addresses(t, "tcp", 2), 0, func(o *Options) { o.PeerTimeout = timeout })
 	conn := greeted(t, a)
 	payload := numbered(LaneBulk, 1, 60_000)
@@ -282,19 +282,20 @@ func TestSlowLongFrameIsHeardAndKeepsTheConnection(t *testing.T) {
 	}
 	require.Greater(t, time.Since(began), 2*timeout)
 	require.Eventually(t, func() bool { return a.received() == 1 }, patience, often)
-	require.Equal(t, payload, a.payload(0))
+	require.Equal(t, payload, a.first())
 	require.Greater(t, get(a, func(m *member) int { return m.heard }), 10)
 	h, _ := conn.frame()
 	require.Equal(t, kindAlive, h.kind)
 }
 
 func TestSlowReaderIsNotGivenUp(t *testing.T) {
-	const timeout = 100 * time.Millisecond
+	t.Parallel()
+	const timeout = 500 * time.Millisecond
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
 	result := make(chan error, 1)
 	go func() { result <- writeAll(ours, make([]byte, 1000), timeout) }()
-	pace := time.NewTicker(timeout / 10)
+	pace := time.NewTicker(timeout / 16)
 	defer pace.Stop()
 	began := time.Now()
 	for n := 0; n < 1000; {
@@ -315,7 +316,7 @@ func TestNewerConnectionOfAPeerWins(t *testing.T) {
 	older.closedByPeer()
 	newer.send(appendFrame(nil, kindBulk, true, []byte("a whole one")))
 	require.Eventually(t, func() bool { return a.received() == 1 }, patience, often)
-	require.Equal(t, "a whole one", string(a.payload(0)))
+	require.Equal(t, "a whole one", string(a.first()))
 	require.True(t, a.Status()[0].Receiving)
 }
 
