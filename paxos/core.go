@@ -110,7 +110,7 @@ type Core struct {
 	durable    uint64  // number of the last sync that has ended
 
 	// While restoring.
-	logged Ballot // newest promise found in the log
+	logged Ballot // promise of the newest hard state in the log
 	base   Vector // of the snapshot
 
 	// As an acceptor: term is the ballot whose Accepts are taken, held the slot
@@ -214,6 +214,7 @@ func (c *Core) RestoreHardState(h HardState) error {
 	if h.Promised.Less(c.logged) {
 		return fmt.Errorf("hard state with promise %v behind one of %v", h.Promised, c.logged)
 	}
+	c.logged = h.Promised
 	c.restorePromise(h.Promised)
 	c.vector = h.Vector
 	c.vector.Merge(c.base)
@@ -240,17 +241,15 @@ func (c *Core) RestoreEntry(e Entry) error {
 	if e.Slot > c.window.last()+1 {
 		return fmt.Errorf("entry of slot %d behind slot %d", e.Slot, c.window.last())
 	}
-	if c.logged.Less(e.Ballot) {
-		c.restorePromise(e.Ballot) // to accept is to promise
-	}
+	c.restorePromise(e.Ballot) // to accept is to promise
 	c.window.put(heldEntry{Entry: e})
 	return nil
 }
 
-// restorePromise puts in a promise from the log. The snapshot may know of a
-// later one.
+// restorePromise puts in a promise that is on the disk. There may be a later one
+// before it: in a snapshot, or in an entry of a batch of which the end, with the
+// hard state, was lost.
 func (c *Core) restorePromise(b Ballot) {
-	c.logged = b
 	if c.promised.Less(b) {
 		c.promised = b
 	}
@@ -272,6 +271,9 @@ func (c *Core) TakeCommitted() []Entry {
 func (c *Core) Start(now time.Duration, wall int64) {
 	c.now, c.wall = now, wall
 	c.vector[c.cfg.ID] = c.cfg.Life
+	// A promise may be known from a snapshot or an entry alone, if a crash took
+	// the end of a batch: it has to get into the log before anything relies on it.
+	c.stateDirty = c.logged.Less(c.promised)
 	c.resetElectionTimer()
 	if c.cfg.Lease {
 		// A lease that this replica granted before it was restarted may run.

@@ -186,6 +186,14 @@ func (c *Core) Lost(to ReplicaID) {
 	p.rewind(min(p.next, max(p.match, p.held)+1))
 }
 
+// SnapshotInstalled says that a member's state is of slot s at least, because it
+// has installed a snapshot of that slot or was past it.
+func (c *Core) SnapshotInstalled(id ReplicaID, s Slot) {
+	if c.role == Leader {
+		c.progressed(&c.lead.peers[id], min(s, c.held))
+	}
+}
+
 // SnapshotEnded says that the transfer of a snapshot to a member has ended,
 // well or not. Entries are sent to it again.
 func (c *Core) SnapshotEnded(to ReplicaID) { c.lead.peers[to].snapshot = false }

@@ -106,7 +106,7 @@ type Replica struct {
 
 // New returns a replica as its disk left it, before the log is replayed.
 func New(cfg Config) (*Replica, error) {
-	cfg.Options.setDefaults()
+	cfg.setDefaults()
 	if err := cfg.Identity.valid(); err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
@@ -359,6 +359,7 @@ func (r *Replica) takeReady(rd paxos.Ready) {
 }
 
 func (r *Replica) record(rec Record) {
+	r.snapshots.written += recordCost(rec)
 	r.snapshots.logBytes += recordCost(rec)
 	r.snapshots.activeAt = r.now.Mono
 	r.out.Records = append(r.out.Records, rec)

@@ -14,6 +14,7 @@ type snapshots struct {
 	failedAt time.Duration // when one could not be written
 	failed   bool
 
+	written  int64         // appended to the log in all
 	logBytes int64         // appended since the newest snapshot was asked for
 	activeAt time.Duration // when the last record was appended
 
@@ -28,7 +29,7 @@ type transfer struct {
 	reading bool
 	sentAt  time.Duration
 	heardAt time.Duration
-	logAt   int64 // logBytes when it began
+	written int64 // to the log when it began
 }
 
 // incoming is a snapshot that is being received.
@@ -60,11 +61,11 @@ const (
 // highest for the leader.
 func (r *Replica) snapshotDue() int64 {
 	due := max(r.opts.SnapshotMinBytes, r.machine.Bytes())
-	due += due / 16 * int64(r.id.Index)
+	place := int64(r.id.Index)
 	if r.leading {
-		due += due / 4
+		place += paxos.MaxReplicas // behind every other
 	}
-	return due
+	return due + due/16*place
 }
 
 // considerSnapshot asks for a snapshot when the log has outgrown the data, or
@@ -76,12 +77,14 @@ func (r *Replica) considerSnapshot() {
 		return
 	}
 	idle := r.now.Mono >= s.activeAt+r.opts.IdleTime
-	if s.logBytes < r.snapshotDue() && !(idle && s.logBytes > max(r.machine.Bytes(), r.opts.SnapshotMinBytes/4)) {
+	if s.logBytes < r.snapshotDue() && (!idle || s.logBytes <= max(r.machine.Bytes(), r.opts.SnapshotMinBytes/4)) {
 		return
 	}
 	h := r.core.HardState()
 	// The new segment begins with this state. Should the snapshot vanish, its
 	// commit index tells that the log is not the whole.
+	r.record(Record{Kind: RecordState, Payload: paxos.AppendHardState(nil, h)})
+	r.commitKept = h.Commit
 	s.taking = &SnapshotTask{
 		Header: SnapshotHeader{
 			Slot: r.core.Applied(), LogTime: r.logTime,
@@ -142,7 +145,7 @@ func (r *Replica) startTransfer(to paxos.ReplicaID) {
 	if s.newest.Slot+1 < r.core.LogStart() {
 		panic(fmt.Sprintf("replica %d: log starts at %d, newest snapshot is of slot %d", r.id.Index, r.core.LogStart(), s.newest.Slot))
 	}
-	s.sending[to] = &transfer{info: s.newest, heardAt: r.now.Mono, logAt: s.logBytes}
+	s.sending[to] = &transfer{info: s.newest, heardAt: r.now.Mono, written: s.written}
 	r.event("sending a snapshot", "peer", to, "slot", s.newest.Slot, "bytes", s.newest.Size)
 	r.sendChunk(to, s.sending[to], nil)
 }
@@ -167,6 +170,7 @@ func (r *Replica) onSnapshotAck(from paxos.ReplicaID, m paxos.SnapshotAck) {
 	t.heardAt = r.now.Mono
 	if m.Installed {
 		r.event("snapshot sent", "peer", from, "slot", t.info.Slot)
+		r.core.SnapshotInstalled(from, t.info.Slot)
 		r.endTransfer(from)
 		return
 	}
@@ -217,7 +221,7 @@ func (r *Replica) tickSnapshots() {
 		switch {
 		case t == nil:
 		case r.now.Mono >= t.heardAt+transferTimeout,
-			r.snapshots.logBytes-t.logAt > maxPinnedLog*r.snapshotDue():
+			r.snapshots.written-t.written > maxPinnedLog*r.snapshotDue():
 			r.event("transfer of a snapshot given up", "peer", id, "slot", t.info.Slot)
 			r.endTransfer(paxos.ReplicaID(id))
 		case !t.reading && r.now.Mono >= t.sentAt+resendAfter:
