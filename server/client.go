@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
@@ -24,10 +23,6 @@ const (
 	maxRunBytes = 4 << 20
 	// flushBytes of replies are sent without waiting for more.
 	flushBytes = 64 << 10
-	// partialTimeout is how long the rest of a command may take to arrive.
-	partialTimeout = 60 * time.Second
-	// writeTimeout is how long a client may take to read its replies.
-	writeTimeout = 60 * time.Second
 )
 
 // client serves one connection of a RESP client.
@@ -36,7 +31,6 @@ type client struct {
 	conn   net.Conn
 	id     uint64
 	reader *resp.CommandReader
-	source *commandSource
 	out    []byte // replies that were not sent yet
 	resp3  bool
 	name   string
@@ -48,8 +42,7 @@ type client struct {
 
 func newClient(n *Node, conn net.Conn) *client {
 	c := &client{node: n, conn: conn, id: n.clients.nextID.Add(1)}
-	c.source = &commandSource{conn: conn}
-	c.reader = resp.NewCommandReader(c.source, resp.Options{
+	c.reader = resp.NewCommandReader(&commandSource{client: c}, resp.Options{
 		MaxBulk: int64(n.opts.MaxValueBytes), MaxCommand: int64(n.opts.MaxValueBytes) + commandOverhead,
 	})
 	c.run.done = make(chan struct{}, 1)
@@ -62,29 +55,35 @@ const commandOverhead = 1 << 20
 // commandSource reads a client's connection. A client may be silent for as
 // long as it likes between two commands, but not in the middle of one.
 type commandSource struct {
-	conn   net.Conn
-	inside bool // a command has begun
+	client *client
+	timed  bool // a deadline is set
 }
 
+// Read reads what has arrived. The deadline is set before it looks whether the
+// node is stopping, and the node does it the other way round: so no stop goes
+// unnoticed.
 func (s *commandSource) Read(b []byte) (int, error) {
-	if s.inside {
-		if err := s.conn.SetReadDeadline(time.Now().Add(partialTimeout)); err != nil {
+	c := s.client
+	if inside := c.reader.Partial(); inside || s.timed {
+		var deadline time.Time
+		if inside {
+			deadline = time.Now().Add(c.node.opts.CommandTimeout)
+		}
+		if err := c.conn.SetReadDeadline(deadline); err != nil {
 			return 0, err
 		}
+		s.timed = inside
 	}
-	n, err := s.conn.Read(b)
-	if s.inside {
-		_ = s.conn.SetReadDeadline(time.Time{})
+	if c.node.clients.stopping.Load() {
+		return 0, errStopped
 	}
-	s.inside = true
-	return n, err
+	return c.conn.Read(b)
 }
 
 // serve answers commands until the client is gone, sends what is not RESP, or
 // the node stops.
 func (c *client) serve() {
 	for !c.quit {
-		c.source.inside = false
 		args, err := c.reader.ReadCommand()
 		if err != nil {
 			if !c.refuse(err) {
@@ -115,10 +114,10 @@ func (c *client) refuse(err error) bool {
 	case errors.As(err, &protocol):
 		c.fail("ERR " + protocol.Error())
 		c.flush()
-	case errors.Is(err, os.ErrDeadlineExceeded) && c.source.inside:
-		c.fail(fmt.Sprintf("ERR the rest of a command did not arrive within %v", partialTimeout))
+	case errors.Is(err, os.ErrDeadlineExceeded) && !c.node.clients.stopping.Load():
+		c.fail(fmt.Sprintf("ERR Protocol error: half a command and then nothing for %v", c.node.opts.CommandTimeout))
 		c.flush()
-	case errors.Is(err, io.EOF):
+	default: // the client is gone, or the node stops
 		c.flush()
 	}
 	return false
@@ -129,8 +128,11 @@ func (c *client) flush() bool {
 	if len(c.out) == 0 {
 		return true
 	}
-	if err := c.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.node.opts.ReplyTimeout)); err != nil {
 		return false
+	}
+	if c.node.clients.stopping.Load() { // looked at last, as in commandSource.Read
+		_ = c.conn.SetWriteDeadline(time.Now().Add(stopTimeout))
 	}
 	_, err := c.conn.Write(c.out)
 	if cap(c.out) > 1<<20 {
@@ -153,7 +155,7 @@ func (c *client) command(args [][]byte) {
 		c.reply(refusal)
 		return
 	}
-	c.node.metrics.commands.WithLabelValues(p.Spec.Name).Inc()
+	c.node.metrics.count(p.Spec)
 	if rt := c.node.route.Load(); !rt.leading {
 		c.finishRun()
 		c.elsewhere(rt, p.Shard)
@@ -186,9 +188,13 @@ func (c *client) finishRun() {
 		case <-run.done:
 		case <-c.node.ended:
 		}
-	}
-	for _, req := range run.reqs {
-		c.outcome(req, run.write)
+		for _, req := range run.reqs {
+			c.outcome(req, run.write)
+		}
+	} else {
+		for range run.reqs {
+			c.fail("CLUSTERDOWN " + errStopped.Error() + "; the command was not executed")
+		}
 	}
 	clear(run.reqs)
 	run.reqs = run.reqs[:0]
@@ -214,15 +220,15 @@ func (c *client) outcome(req *request, write bool) {
 // its own: only the leader knows that it is new.
 func (c *client) elsewhere(rt *route, s shard.ID) {
 	if !rt.known || rt.leading || int(rt.leader) == c.node.opts.Index {
-		c.fail("CLUSTERDOWN the group has no leader at the moment: " + c.whyDown(rt))
+		c.fail("CLUSTERDOWN " + whyDown(rt))
 		return
 	}
 	c.fail("MOVED " + strconv.Itoa(int(s)) + " " + c.node.peerAddr(rt.leader))
 }
 
-func (c *client) whyDown(rt *route) string {
+func whyDown(rt *route) string {
 	if rt.why == "" {
-		return "an election is under way"
+		return "no leader: an election is under way"
 	}
 	return rt.why
 }

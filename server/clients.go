@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -8,34 +9,73 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"diskv/internal/resp"
 	"diskv/server/transport"
 )
 
-// clients keeps the connections of RESP clients.
+// clients keeps the connections of RESP clients, and those of which it is not
+// known yet whose they are.
 type clients struct {
-	node   *Node
-	nextID atomic.Uint64
-	count  atomic.Int64
+	node     *Node
+	most     int64 // connections
+	nextID   atomic.Uint64
+	count    atomic.Int64
+	stopping atomic.Bool // set before the deadlines of all connections are
 
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{}
-	closed bool
-	wg     sync.WaitGroup
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	wg    sync.WaitGroup
 }
+
+const (
+	// crowd is how many connections above the limit are heard: a peer must get
+	// in however many clients there are.
+	crowd = 64
+	// crowdTimeout is how long they may take to say who they are. A peer does so
+	// at once.
+	crowdTimeout = time.Second
+	// stopTimeout is how long a client may take to read its last replies when
+	// the node stops.
+	stopTimeout = time.Second
+	// ownFiles is how many files a node may open besides its clients'
+	// connections.
+	ownFiles = 256
+)
 
 func newClients(n *Node) *clients {
-	return &clients{node: n, conns: make(map[net.Conn]struct{})}
+	c := &clients{node: n, most: int64(n.opts.MaxClients), conns: make(map[net.Conn]struct{})}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil {
+		c.most = clientsWithin(files.Cur, c.most)
+	}
+	if c.most < int64(n.opts.MaxClients) {
+		n.logger.Warn("fewer clients than --max-clients can be served: the process may open too few files",
+			"files", files.Cur, "clients", c.most, "max clients", n.opts.MaxClients)
+	}
+	return c
 }
 
-// keep notes an open connection, or closes it if the node is stopping.
+// clientsWithin returns how many of the clients wanted can be served by a
+// process that may open so many files. The log must never lack one.
+func clientsWithin(files uint64, want int64) int64 {
+	if files >= uint64(want)+ownFiles+crowd {
+		return want
+	}
+	return max(int64(files)-ownFiles-crowd, int64(files/4))
+}
+
+// keep notes an open connection, or closes it if there are too many or the node
+// is stopping.
 func (c *clients) keep(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.stopping.Load() || c.count.Load() >= c.most+crowd {
 		_ = conn.Close()
 		return false
 	}
+	c.count.Add(1)
 	c.conns[conn] = struct{}{}
 	c.wg.Add(1)
 	return true
@@ -46,32 +86,58 @@ func (c *clients) forget(conn net.Conn) {
 	c.mu.Lock()
 	delete(c.conns, conn)
 	c.mu.Unlock()
+	c.count.Add(-1)
 	c.wg.Done()
 }
 
-// close ends every connection and waits for their goroutines. Replies that are
-// ready leave first.
-func (c *clients) close() {
+// drain takes no more commands and waits, until the deadline, for those under
+// way to be answered.
+func (c *clients) drain(deadline context.Context) {
+	c.stop()
+	idle := make(chan struct{})
+	go func() {
+		c.wg.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-deadline.Done():
+	case <-c.node.failed:
+	}
+}
+
+// stop ends the reading of commands.
+func (c *clients) stop() {
 	c.mu.Lock()
-	c.closed = true
+	defer c.mu.Unlock()
+	c.stopping.Store(true)
 	for conn := range c.conns {
 		_ = conn.SetReadDeadline(time.Now())
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_ = conn.SetWriteDeadline(time.Now().Add(stopTimeout))
 	}
-	c.mu.Unlock()
+}
+
+// close ends every connection and waits for their goroutines. Replies that are
+// ready leave first. The loop must have ended.
+func (c *clients) close() {
+	c.stop()
 	c.wg.Wait()
 }
 
 // acceptLoop takes connections until the listener is closed. Clients and peers
 // share the address; the first byte tells them apart.
 func (n *Node) acceptLoop() {
+	failing := false
 	for {
 		conn, err := n.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			n.logger.Warn("connection could not be accepted", "error", err)
+			if !failing {
+				n.logger.Warn("connections cannot be accepted, trying on", "error", err)
+			}
+			failing = true
 			select {
 			case <-time.After(50 * time.Millisecond): // out of file descriptors, perhaps
 			case <-n.ended:
@@ -79,6 +145,7 @@ func (n *Node) acceptLoop() {
 			}
 			continue
 		}
+		failing = false
 		if n.clients.keep(conn) {
 			go n.greet(conn)
 		}
@@ -88,23 +155,23 @@ func (n *Node) acceptLoop() {
 // greet reads the first byte of a connection and gives it to whom it is for.
 func (n *Node) greet(conn net.Conn) {
 	defer n.clients.forget(conn)
-	var first [1]byte
-	if _, err := io.ReadFull(conn, first[:]); err != nil {
-		_ = conn.Close()
-		return
+	crowded := n.clients.count.Load() > n.clients.most
+	if crowded {
+		_ = conn.SetReadDeadline(time.Now().Add(crowdTimeout))
 	}
-	whole := transport.Prepend(conn, first[:])
-	if transport.IsPeer(first[0]) {
-		n.transport.Accept(whole)
+	var first [1]byte
+	_, err := io.ReadFull(conn, first[:])
+	if err == nil && transport.IsPeer(first[0]) {
+		_ = conn.SetReadDeadline(time.Time{})
+		n.transport.Accept(transport.Prepend(conn, first[:]))
 		return
 	}
 	defer func() { _ = conn.Close() }()
-	if n.clients.count.Add(1) > int64(n.opts.MaxClients) {
-		n.clients.count.Add(-1)
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	switch {
+	case crowded && !errors.Is(err, io.EOF):
+		_ = conn.SetWriteDeadline(time.Now().Add(crowdTimeout))
 		_, _ = conn.Write(resp.AppendError(nil, "ERR max number of clients reached"))
-		return
+	case err == nil:
+		newClient(n, transport.Prepend(conn, first[:])).serve()
 	}
-	defer n.clients.count.Add(-1)
-	newClient(n, whole).serve()
 }

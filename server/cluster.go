@@ -9,6 +9,7 @@ import (
 	"diskv/internal/resp"
 	"diskv/paxos"
 	"diskv/replica"
+	"diskv/server/transport"
 	"diskv/shard"
 )
 
@@ -54,9 +55,10 @@ func (n *Node) appendSlots(dst []byte) []byte {
 
 func (n *Node) appendClusterNode(dst []byte, id paxos.ReplicaID) []byte {
 	host, port := n.peerAddr(id), 0
-	if h, p, err := net.SplitHostPort(host); err == nil {
+	if network, _, err := transport.ParseAddress(host); err == nil && network == "tcp" {
+		h, p, _ := net.SplitHostPort(host) // checked when the node was opened, as the port was
 		host = h
-		port, _ = strconv.Atoi(p) // the address was checked when the node was opened
+		port, _ = strconv.Atoi(p)
 	}
 	dst = resp.AppendArray(dst, 4)
 	dst = resp.AppendBulkString(dst, host)

@@ -88,7 +88,7 @@ func (t *handlerTable) find(name []byte) (*handler, bool) {
 
 // answer checks the number of arguments, runs the command and counts it.
 func (h *handler) answer(c *client, args [][]byte) {
-	c.node.metrics.commands.WithLabelValues(h.spec.Name).Inc()
+	c.node.metrics.count(h.spec)
 	if n := h.spec.Arity; n >= 0 && len(args) != n || len(args) < -n {
 		c.wrongArguments(h.spec.Name)
 		return
@@ -310,7 +310,7 @@ func config(c *client, args [][]byte) {
 	settings := []struct{ name, value string }{
 		{"appendonly", "yes"},
 		{"appendfsync", "always"},
-		{"maxclients", strconv.Itoa(c.node.opts.MaxClients)},
+		{"maxclients", strconv.FormatInt(c.node.clients.most, 10)},
 		{"maxmemory", "0"},
 		{"proto-max-bulk-len", strconv.Itoa(c.node.opts.MaxValueBytes)},
 		{"save", ""},

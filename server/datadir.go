@@ -61,11 +61,15 @@ func (d *dataDir) makeAndLock(o *Options) error {
 		}
 	} else if err != nil {
 		return fmt.Errorf("data directory: %w", err)
+	} else if _, err := os.Stat(d.identityPath()); errors.Is(err, fs.ErrNotExist) {
+		if err := d.checkEmpty(); err != nil { // before anything is written into it
+			return err
+		}
 	}
 	name := filepath.Join(d.path, "LOCK")
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return fmt.Errorf("data directory %s cannot be written to: %w", d.path, err)
+		return fmt.Errorf("data directory %s cannot be written to: %w; give a --dir that can", d.path, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
@@ -93,7 +97,11 @@ func (d *dataDir) identify(o *Options, draw func() uint64) error {
 	case err != nil:
 		return fmt.Errorf("read identity: %w", err)
 	default:
-		if d.id, err = replica.DecodeIdentity(b); err != nil {
+		d.id, err = replica.DecodeIdentity(b)
+		switch {
+		case errors.Is(err, replica.ErrIdentity):
+			return fmt.Errorf("%s: %w; nothing was changed: put the file back as it was", d.identityPath(), err)
+		case err != nil:
 			return fmt.Errorf("%s: %w", d.identityPath(), err)
 		}
 		if err := d.mine(o); err != nil {
@@ -105,8 +113,9 @@ func (d *dataDir) identify(o *Options, draw func() uint64) error {
 	return d.store(d.id)
 }
 
-// format makes an empty directory that of a replica whose group has not formed.
-func (d *dataDir) format(o *Options, draw func() uint64) error {
+// checkEmpty reports what a directory without IDENTITY holds that is not there
+// by itself.
+func (d *dataDir) checkEmpty() error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
@@ -116,6 +125,14 @@ func (d *dataDir) format(o *Options, draw func() uint64) error {
 			return fmt.Errorf("data directory %s has no IDENTITY but holds %s: it is not diskv's, or it has lost files;"+
 				" give an empty directory, or put the lost files back", d.path, name)
 		}
+	}
+	return nil
+}
+
+// format makes an empty directory that of a replica whose group has not formed.
+func (d *dataDir) format(o *Options, draw func() uint64) error {
+	if err := d.checkEmpty(); err != nil {
+		return err
 	}
 	if !o.single() && !o.Bootstrap {
 		return fmt.Errorf("data directory %s is empty: %w", d.path, errNoData)
@@ -154,15 +171,6 @@ func (d *dataDir) store(id replica.Identity) error {
 
 // close lets go of the directory.
 func (d *dataDir) close() error { return d.lock.Close() }
-
-// freeBytes returns how much more can be written to the directory's disk.
-func (d *dataDir) freeBytes() (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(d.path, &st); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", d.path, err)
-	}
-	return int64(st.Bavail) * st.Bsize, nil
-}
 
 // replaceFile gives a file a new content durably, or leaves the old one.
 func replaceFile(name string, content []byte) error {

@@ -157,7 +157,16 @@ func (n *Node) saveSnapshot(task *replica.SnapshotTask) (replica.SnapshotInfo, e
 	info, err := snapshot.Create(n.dir.snapshotPath(), snapshot.Header{
 		Cluster: n.cluster.Load(), Group: n.opts.Group,
 		Slot: uint64(h.Slot), Config: h.Config, LogTime: h.LogTime, State: h.State,
-	}, task.Image.Records)
+	}, func(add func([]byte) error) error {
+		return task.Image.Records(func(record []byte) error {
+			select {
+			case <-n.ended: // a stop does not wait for a large snapshot
+				return errStopped
+			default:
+				return add(record)
+			}
+		})
+	})
 	if err != nil {
 		return replica.SnapshotInfo{}, err
 	}

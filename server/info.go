@@ -10,6 +10,7 @@ import (
 	"diskv/internal/resp"
 	"diskv/paxos"
 	"diskv/replica"
+	"diskv/server/transport"
 )
 
 // Status is what an operator wants to know of a node.
@@ -21,6 +22,7 @@ type Status struct {
 	Expires  int
 	Sessions int
 	Data     int64 // bytes of keys, values and sessions, about
+	Peers    []transport.PeerStatus
 }
 
 // Status describes the node. It fails when the node is stopping.
@@ -32,6 +34,14 @@ func (n *Node) Status() (Status, error) {
 		store := r.Machine().(machine)
 		s.Keys, s.Expires, s.Sessions, s.Data = store.Keys(), store.Expires(), store.Sessions(), store.Bytes()
 	})
+	s.Peers = n.transport.Status()
+	if err == nil && !s.Ready {
+		for _, p := range s.Peers {
+			if p.Problem != "" {
+				s.Why += fmt.Sprintf("; member %d, %s: %s", p.Peer, p.Address, p.Problem)
+			}
+		}
+	}
 	return s, err
 }
 
@@ -100,7 +110,7 @@ func infoServer(w *strings.Builder, n *Node, _ Status) {
 
 func infoClients(w *strings.Builder, n *Node, _ Status) {
 	field(w, "connected_clients", n.clients.count.Load())
-	field(w, "maxclients", n.opts.MaxClients)
+	field(w, "maxclients", n.clients.most)
 }
 
 func infoMemory(w *strings.Builder, _ *Node, s Status) {
@@ -186,6 +196,13 @@ func infoDiskv(w *strings.Builder, n *Node, s Status) {
 	for i, m := range s.Members {
 		fmt.Fprintf(w, "member%d:address=%s,accepted=%d,lag=%d,silent_ms=%d\r\n",
 			i, n.opts.Peers[i], m.Match, uint64(max(s.Last, m.Match)-m.Match), m.Silence.Milliseconds())
+	}
+	for _, p := range s.Peers {
+		fmt.Fprintf(w, "peer%d:address=%s,connected=%d,receiving=%d,queued_bytes=%d\r\n",
+			p.Peer, p.Address, boolInt(p.Connected), boolInt(p.Receiving), p.QueuedBytes)
+		if p.Problem != "" {
+			field(w, fmt.Sprintf("peer%d_problem", p.Peer), p.Problem)
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func (n *Node) load() error {
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", n.dir.path, err)
 	}
-	if err := n.openLog(r); err != nil {
+	if err := n.openLog(r, cfg.Snapshot.Slot); err != nil {
 		return err
 	}
 	n.replica = r
@@ -98,15 +98,19 @@ func snapshotInfo(i snapshot.Info) replica.SnapshotInfo {
 	return replica.SnapshotInfo{Slot: paxos.Slot(i.Header.Slot), Digest: i.Digest, Size: i.Size}
 }
 
-// openLog opens the log and replays it into r.
-func (n *Node) openLog(r *replica.Replica) error {
+// openLog opens the log and replays it into r, which holds the snapshot of a
+// slot.
+func (n *Node) openLog(r *replica.Replica, loaded paxos.Slot) error {
 	log, report, err := wal.Open(n.dir.walPath(), n.logOptions(), func(rec wal.Record) error {
 		out, err := fromLog(rec)
 		if err != nil {
 			return err
 		}
 		if err := r.Replay(out); err != nil {
-			return fmt.Errorf("log record %d: %w", rec.Index, err)
+			// The record's checksum was right: what it goes on from is missing.
+			return fmt.Errorf("record %d does not fit on %s (%w): a snapshot is missing, or %s and %s are not of the same time;"+
+				" nothing was changed: put back what belongs here",
+				rec.Index, baseName(loaded), err, n.dir.walPath(), n.dir.snapshotPath())
 		}
 		return nil
 	})
@@ -126,12 +130,21 @@ func (n *Node) openLog(r *replica.Replica) error {
 			what = report.Cut.String()
 		}
 		return fmt.Errorf("data directory %s: the log may lack records that were acknowledged, so this member must not vote (%s);"+
-			" what was cut is kept in %s", n.dir.path, what, n.dir.quarantinePath())
+			" what was cut is kept in %s; put back a wal/ that is whole, or leave this member stopped: the others of its group go on without it",
+			n.dir.path, what, n.dir.quarantinePath())
 	}
 	if report.Torn {
 		n.logger.Warn("torn end of the log cut, as after a power cut; nothing acknowledged is lost", "cut", report.Cut.String())
 	}
 	return nil
+}
+
+// baseName says on what the log is replayed.
+func baseName(loaded paxos.Slot) string {
+	if loaded == 0 {
+		return "an empty store"
+	}
+	return fmt.Sprintf("the snapshot of slot %d", loaded)
 }
 
 func (n *Node) logOptions() wal.Options {

@@ -156,10 +156,10 @@ func (n *Node) storeIdentity(id *replica.NewIdentity) {
 
 // publish shows the outside who leads and how the replica is.
 func (n *Node) publish() {
-	ok, why := n.replica.Ready()
+	_, why := n.replica.Ready()
 	id, known, leading := n.replica.Leader()
-	next := route{leading: leading, known: known, leader: id, ready: ok, why: why}
-	if old := n.route.Load(); old == nil || *old != next {
+	next := route{leading: leading, known: known, leader: id, why: why}
+	if *n.route.Load() != next {
 		n.route.Store(&next)
 	}
 }

@@ -5,12 +5,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"diskv/kv"
 )
 
 // metrics are a node's numbers for Prometheus.
 type metrics struct {
 	registry    *prometheus.Registry
-	commands    *prometheus.CounterVec
+	commands    map[*kv.Spec]prometheus.Counter // of every command that there is
 	syncSeconds prometheus.Histogram
 	syncRecords prometheus.Histogram
 	syncBytes   prometheus.Counter
@@ -19,9 +21,7 @@ type metrics struct {
 func newMetrics(n *Node) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "diskv_commands_total", Help: "Commands received from clients, by name.",
-		}, []string{"command"}),
+		commands: make(map[*kv.Spec]prometheus.Counter),
 		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "diskv_log_sync_seconds", Help: "Time of one write and sync of the log.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 18),
@@ -34,11 +34,20 @@ func newMetrics(n *Node) *metrics {
 			Name: "diskv_log_written_bytes_total", Help: "Bytes appended to the log.",
 		}),
 	}
-	m.registry.MustRegister(m.commands, m.syncSeconds, m.syncRecords, m.syncBytes,
+	commands := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "diskv_commands_total", Help: "Commands received from clients, by name.",
+	}, []string{"command"})
+	for _, s := range handlers.all.All() {
+		m.commands[s] = commands.WithLabelValues(s.Name)
+	}
+	m.registry.MustRegister(commands, m.syncSeconds, m.syncRecords, m.syncBytes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&statusCollector{node: n})
 	return m
 }
+
+// count counts a command of a client.
+func (m *metrics) count(s *kv.Spec) { m.commands[s].Inc() }
 
 func (m *metrics) observeSync(d time.Duration, records, bytes int) {
 	m.syncSeconds.Observe(d.Seconds())

@@ -12,6 +12,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"diskv/paxos"
@@ -72,8 +73,7 @@ type route struct {
 	leading bool
 	known   bool
 	leader  paxos.ReplicaID
-	ready   bool
-	why     string // not ready
+	why     string // the member is not ready
 }
 
 // Open locks and checks the directory, loads what it holds and opens the
@@ -87,17 +87,18 @@ func Open(o Options) (*Node, error) {
 		opts: o, started: time.Now(),
 		inbox: newInbox(), failed: make(chan struct{}), ended: make(chan struct{}),
 	}
+	n.route.Store(&route{why: "the member is starting"})
 	n.logger = o.Logger.With("group", o.Group, "member", o.Index)
 	n.metrics = newMetrics(n)
 	dir, err := openDir(&o, randomUint64)
 	if err != nil {
-		return nil, err
+		return nil, withRemedy(err, o.Dir)
 	}
 	n.dir = dir
 	for _, step := range []func() error{n.load, n.connect, n.listen} {
 		if err := step(); err != nil {
 			n.release()
-			return nil, err
+			return nil, withRemedy(err, o.Dir)
 		}
 	}
 	return n, nil
@@ -113,7 +114,7 @@ func (n *Node) connect() error {
 		Heard:      func(from uint8) { n.inbox.put(func(r *replica.Replica) { r.Heard(paxos.ReplicaID(from)) }) },
 		Lost:       func(to uint8) { n.inbox.put(func(r *replica.Replica) { r.Lost(paxos.ReplicaID(to)) }) },
 		Logger:     n.logger,
-		MaxPayload: n.opts.MaxValueBytes + peerOverhead,
+		MaxPayload: maxMaxValue + peerOverhead, // the members' own limits may differ
 	})
 	return err
 }
@@ -176,9 +177,12 @@ func removeStaleSocket(path string) error {
 		return nil
 	}
 	c, err := net.Dial("unix", path)
-	if err == nil {
+	switch {
+	case err == nil:
 		_ = c.Close()
 		return fmt.Errorf("listen on unix:%s: another process listens there", path)
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("listen on unix:%s: the socket that is there cannot be tried: %w", path, err)
 	}
 	return os.Remove(path)
 }
@@ -191,11 +195,21 @@ func (n *Node) Addr() string {
 	return n.listener.Addr().String()
 }
 
+// HTTPAddr returns the address of the health checks and metrics, or nothing.
+func (n *Node) HTTPAddr() string {
+	if n.http == nil {
+		return ""
+	}
+	return n.http.listener.Addr().String()
+}
+
 // Run serves until ctx ends or the disk fails. When ctx ends it hands the
 // leadership over, closes the log and returns nil.
 func (n *Node) Run(ctx context.Context) error {
 	n.disk, n.saver = newDiskWorker(), newDiskWorker()
 	n.clients = newClients(n)
+	id := n.dir.id // from now on the loop's
+	n.logger.Info("serving", "listen", n.Addr(), "dir", n.dir.path, "boot", id.Boot, "phase", id.Phase.String())
 	n.transport.Start()
 	stop := make(chan struct{})
 	go n.loop(stop)
@@ -205,13 +219,15 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.http != nil {
 		accepting.Go(n.http.serve)
 	}
-	id := n.dir.id
-	n.logger.Info("serving", "listen", n.Addr(), "dir", n.dir.path, "boot", id.Boot, "phase", id.Phase.String())
 
 	select {
 	case <-ctx.Done():
 		n.logger.Info("stopping", "cause", context.Cause(ctx))
-		n.handOver()
+		deadline, cancel := context.WithTimeout(context.Background(), n.opts.ShutdownTimeout)
+		n.handOver(deadline)
+		_ = n.listener.Close()
+		n.clients.drain(deadline)
+		cancel()
 	case <-n.failed:
 	}
 
@@ -250,31 +266,36 @@ const peerOverhead = 8 << 20
 // longer be what the disk holds, so nothing more may be answered.
 func (n *Node) fail(err error) {
 	n.failing.Do(func() {
+		err = withRemedy(err, n.dir.path)
 		n.failure.Store(&err)
 		n.logger.Error("stopping at once: nothing can be made durable any more", "error", err)
 		close(n.failed)
 	})
 }
 
+// withRemedy adds to the error of a full disk what can be done.
+func withRemedy(err error, dir string) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w; nothing acknowledged is lost: make room on the disk of %s and start again", err, dir)
+	}
+	return err
+}
+
 // handOver has another member lead, if this one does, and waits for it.
-func (n *Node) handOver() {
-	if r := n.route.Load(); r == nil || !r.leading || n.opts.single() {
+func (n *Node) handOver(deadline context.Context) {
+	if !n.route.Load().leading || n.opts.single() {
 		return
 	}
-	begun := make(chan bool, 1)
-	if !n.inbox.put(func(r *replica.Replica) { begun <- r.HandOver() }) || !<-begun {
+	begun := false
+	if n.do(func(r *replica.Replica) { begun = r.HandOver() }) != nil || !begun {
 		return
 	}
-	deadline := time.NewTimer(n.opts.ShutdownTimeout)
-	defer deadline.Stop()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
 	for busy := true; busy; {
 		select {
-		case <-deadline.C:
+		case <-deadline.Done():
 			n.logger.Warn("no other member has taken over in time", "waited", n.opts.ShutdownTimeout)
-			return
-		case <-n.failed:
 			return
 		case <-poll.C:
 		}

@@ -34,12 +34,20 @@ type Options struct {
 	// MinFreeBytes is the free space on the data directory's disk below which
 	// commands that need more of it are refused. Default 256 MiB.
 	MinFreeBytes int64
-	// ShutdownTimeout bounds how long a leader that is stopped waits for
-	// another to take over. Default 2 s.
+	// CommandTimeout is how long a client may be silent in the middle of a
+	// command. Between two commands it may be for ever. Default 60 s.
+	CommandTimeout time.Duration
+	// ReplyTimeout is how long a client may take to read the replies that are
+	// sent to it in one piece. Default 60 s.
+	ReplyTimeout time.Duration
+	// ShutdownTimeout bounds how long a node that is stopped waits for another
+	// to take over and for its clients' commands to end. Default 2 s.
 	ShutdownTimeout time.Duration
 
 	Replica replica.Options // see there
 	Logger  *slog.Logger    // default: slog.Default
+
+	free func(dir string) (int64, error) // free space; tests have their own
 }
 
 // Bounds of MaxValueBytes.
@@ -59,8 +67,17 @@ func (o *Options) setDefaults() {
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = 256 << 20
 	}
+	if o.CommandTimeout == 0 {
+		o.CommandTimeout = time.Minute
+	}
+	if o.ReplyTimeout == 0 {
+		o.ReplyTimeout = time.Minute
+	}
 	if o.ShutdownTimeout == 0 {
 		o.ShutdownTimeout = 2 * time.Second
+	}
+	if o.free == nil {
+		o.free = freeBytes
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -70,13 +87,22 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// check reports the first setting that cannot be.
+// Validate reports the first setting that cannot be, without looking at files or
+// addresses.
+func (o Options) Validate() error {
+	o.setDefaults()
+	return o.check()
+}
+
+// check is Validate for options whose defaults are set.
 func (o *Options) check() error {
 	switch {
 	case o.Dir == "":
 		return errors.New("no data directory: give --dir")
 	case len(o.Peers) > paxos.MaxReplicas:
 		return fmt.Errorf("--peers names %d members, a group has at most %d", len(o.Peers), paxos.MaxReplicas)
+	case o.Index != 0 && o.single():
+		return fmt.Errorf("--index %d: a single node, without --peers, is member 0", o.Index)
 	case o.Index < 0 || o.Index >= len(o.Peers):
 		return fmt.Errorf("--index %d: --peers names members 0 to %d", o.Index, len(o.Peers)-1)
 	case o.MaxValueBytes < minMaxValue || o.MaxValueBytes > maxMaxValue:

@@ -1,6 +1,11 @@
 package server
 
-import "time"
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // spaceInterval is how often the free space is looked at.
 const spaceInterval = time.Second
@@ -10,12 +15,14 @@ const spaceInterval = time.Second
 func (n *Node) watchDisk() {
 	ticker := time.NewTicker(spaceInterval)
 	defer ticker.Stop()
+	known := true
 	for {
-		free, err := n.dir.freeBytes()
+		free, err := n.opts.free(n.dir.path)
 		low := err == nil && free < n.opts.MinFreeBytes
-		if err != nil {
+		if err != nil && known {
 			n.logger.Warn("free space is not known", "error", err)
 		}
+		known = err == nil
 		if n.lowDisk.Swap(low) != low {
 			if low {
 				n.logger.Warn("disk space is low: commands that need more are refused", "dir", n.dir.path, "free", free, "min free", n.opts.MinFreeBytes)
@@ -29,4 +36,13 @@ func (n *Node) watchDisk() {
 			return
 		}
 	}
+}
+
+// freeBytes returns how much more can be written to a directory's disk.
+func freeBytes(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
 }

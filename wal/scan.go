@@ -292,7 +292,9 @@ func (w *walk) end(p place, n uint64, data []byte, off int64, what fault) error 
 	}
 	next := w.last + 1
 	switch {
-	case n < m.newest-1, off == 0 && (n == m.first || n < m.newest):
+	case off == 0 && n == m.first:
+		return w.damage(n, off, reason+", though a log has one before it is a log")
+	case n < m.newest-1, off == 0 && n < m.newest:
 		return w.damage(n, off, reason+", though later segments were begun")
 	case m.durable >= next, n == m.cleanSegment && off < m.cleanSize:
 		return w.damage(n, off, reason+", though "+manifestName+" says that it was durable")

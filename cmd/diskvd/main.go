@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"diskv/server"
@@ -40,7 +41,7 @@ func main() {
 // run is main without the process around it.
 func run(ctx context.Context, args []string, env func(string) (string, bool), stdout, stderr io.Writer) int {
 	name := ""
-	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+	if len(args) > 0 && (!strings.HasPrefix(args[0], "-") || args[0] == "--version") {
 		name, args = args[0], args[1:]
 	}
 	var err error
@@ -49,7 +50,11 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		err = serve(ctx, args, env, stdout, stderr)
 	case "dev":
 		err = dev(ctx, args, env, stdout, stderr)
-	case "version":
+	case "version", "--version":
+		if len(args) > 0 {
+			err = usageError{fmt.Errorf("unexpected argument %q", args[0])}
+			break
+		}
 		_, err = fmt.Fprintln(stdout, "diskvd", server.Version)
 	case "help":
 		err = serve(ctx, []string{"--help"}, env, stdout, stderr)
@@ -82,6 +87,9 @@ func serve(ctx context.Context, args []string, env func(string) (string, bool), 
 		return err
 	}
 	opts, err := o.options(newLogger(stderr, o.logFormat))
+	if err == nil {
+		err = opts.Validate()
+	}
 	if err != nil {
 		return usageError{err}
 	}

@@ -1,0 +1,292 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"diskv/server"
+)
+
+// stopped makes a group that has written something and does not run.
+func stopped(t *testing.T, size int, changes ...func(*server.Options)) *group {
+	t.Helper()
+	g := startGroup(t, size, changes...)
+	c := g.dial(g.leader())
+	for i := range 30 {
+		require.Equal(t, "OK", c.do(fmt.Sprintf("SET k%d %s", i, strings.Repeat("v", 100))))
+	}
+	for i := range size {
+		require.NoError(t, g.halt(i))
+	}
+	return g
+}
+
+// identity changes the bytes of a node's IDENTITY, and puts the checksum right.
+func (g *group) identity(i int, change func(b []byte)) {
+	g.t.Helper()
+	name := filepath.Join(g.opts[i].Dir, "IDENTITY")
+	b, err := os.ReadFile(name)
+	require.NoError(g.t, err)
+	change(b)
+	sum := len(b) - 4
+	binary.LittleEndian.PutUint32(b[sum:], crc32.Checksum(b[:sum], crc32.MakeTable(crc32.Castagnoli)))
+	require.NoError(g.t, os.WriteFile(name, b, 0o600))
+}
+
+// segmentFile returns the log's file that is not empty.
+func segmentFile(t *testing.T, dir string) string {
+	t.Helper()
+	var found string
+	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "wal"), func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() || e.Name() == "MANIFEST" {
+			return err
+		}
+		fi, err := e.Info()
+		if found == "" && fi.Size() > 200 {
+			found = path
+		}
+		return err
+	}))
+	require.NotEmpty(t, found)
+	return found
+}
+
+func TestDirectoryThatIsNotThisMembersIsRefused(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		size   int
+		change func(t *testing.T, g *group) // of member 0's options or directory
+		want   []string                     // that the error says
+	}{
+		{"another member's", 3, func(_ *testing.T, g *group) { g.opts[0].Dir = g.opts[1].Dir },
+			[]string{"belongs to member 1, not to member 0", "give the right --dir or --index"}},
+		{"another group's", 1, func(_ *testing.T, g *group) { g.opts[0].Group = 7 },
+			[]string{"belongs to group 1, not to group 7", "--group"}},
+		{"another size", 3, func(_ *testing.T, g *group) { g.opts[0].Peers = append(g.opts[0].Peers, "unix:/x", "unix:/y") },
+			[]string{"belongs to a group of 3 members, --peers names 5"}},
+		{"another way to read", 1, func(_ *testing.T, g *group) { g.opts[0].Lease = true },
+			[]string{"was formed with --read quorum"}},
+		{"a newer format", 1, func(_ *testing.T, g *group) { g.identity(0, func(b []byte) { b[8] = 2 }) },
+			[]string{"IDENTITY has format version 2, this program reads version 1", "start a release that is at least as new"}},
+		{"a damaged IDENTITY", 1, func(t *testing.T, g *group) {
+			t.Helper()
+			name := filepath.Join(g.opts[0].Dir, "IDENTITY")
+			b, err := os.ReadFile(name)
+			require.NoError(t, err)
+			b[40] ^= 1
+			require.NoError(t, os.WriteFile(name, b, 0o600))
+		}, []string{"IDENTITY is damaged: its checksum is wrong", "put the file back as it was"}},
+		{"a short IDENTITY", 1, func(t *testing.T, g *group) {
+			t.Helper()
+			require.NoError(t, os.Truncate(filepath.Join(g.opts[0].Dir, "IDENTITY"), 20))
+		}, []string{"IDENTITY is damaged: 20 bytes"}},
+		{"IDENTITY is gone", 1, func(t *testing.T, g *group) {
+			t.Helper()
+			require.NoError(t, os.Remove(filepath.Join(g.opts[0].Dir, "IDENTITY")))
+		}, []string{"has no IDENTITY but holds ", "put the lost files back"}},
+		{"the log is gone", 1, func(t *testing.T, g *group) {
+			t.Helper()
+			require.NoError(t, os.RemoveAll(filepath.Join(g.opts[0].Dir, "wal")))
+		}, []string{"has lost its log: put the directory ", "/wal back"}},
+		{"the log is another's", 3, func(t *testing.T, g *group) {
+			t.Helper()
+			require.NoError(t, os.RemoveAll(filepath.Join(g.opts[0].Dir, "wal")))
+			require.NoError(t, os.Rename(filepath.Join(g.opts[1].Dir, "wal"), filepath.Join(g.opts[0].Dir, "wal")))
+		}, []string{"the log is another replica's"}},
+		{"the log is damaged", 1, func(t *testing.T, g *group) {
+			t.Helper()
+			name := segmentFile(t, g.opts[0].Dir)
+			b, err := os.ReadFile(name)
+			require.NoError(t, err)
+			b[len(b)/2] ^= 1
+			require.NoError(t, os.WriteFile(name, b, 0o600))
+		}, []string{"log damaged: ", "/wal/", "offset ", "nothing was changed"}},
+		{"a file in the directory's place", 1, func(t *testing.T, g *group) {
+			t.Helper()
+			g.opts[0].Dir += "-file"
+			require.NoError(t, os.WriteFile(g.opts[0].Dir, nil, 0o600))
+		}, []string{"data directory ", "not a directory"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := stopped(t, tt.size)
+			tt.change(t, g)
+			err := g.tryStart(0)
+			require.Error(t, err)
+			for _, want := range tt.want {
+				require.ErrorContains(t, err, want)
+			}
+			require.ErrorContains(t, err, g.opts[0].Dir[:len(g.opts[0].Dir)-1])
+		})
+	}
+}
+
+func TestSnapshotThatIsNeededIsMissed(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 3} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			g := startGroup(t, size, func(o *server.Options) { o.Replica.SnapshotMinBytes = 1024 })
+			c := g.dial(g.leader())
+			require.Equal(t, "OK", c.do("SET k "+strings.Repeat("v", 4000)))
+			n := g.nodes[0]
+			// Nothing is behind the snapshot: an empty log would pass for a whole one.
+			require.Eventually(t, func() bool {
+				s, err := n.Status()
+				return err == nil && s.Snapshot.Slot > 0 && s.Snapshot.Slot == s.Last && s.LogStart > s.Last
+			}, patience, time.Millisecond)
+			for i := range size {
+				require.NoError(t, g.halt(i))
+			}
+			require.NoError(t, os.RemoveAll(filepath.Join(g.opts[0].Dir, "snapshot")))
+			err := g.tryStart(0)
+			require.ErrorContains(t, err, "a snapshot is missing")
+			require.ErrorContains(t, err, "put back what belongs here")
+		})
+	}
+}
+
+func TestSnapshotOfAnotherClusterIsRefused(t *testing.T) {
+	small := func(o *server.Options) { o.Replica.SnapshotMinBytes = 1024 }
+	one, other := stopped(t, 1, small), stopped(t, 1, small)
+	theirs, err := filepath.Glob(filepath.Join(other.opts[0].Dir, "snapshot", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, theirs)
+	mine := filepath.Join(one.opts[0].Dir, "snapshot")
+	require.NoError(t, os.RemoveAll(mine))
+	require.NoError(t, os.Mkdir(mine, 0o700))
+	for _, f := range theirs {
+		require.NoError(t, os.Rename(f, filepath.Join(mine, filepath.Base(f))))
+	}
+	require.ErrorContains(t, one.tryStart(0), "put back the file that belongs here")
+}
+
+func TestDirectoryInUseIsRefused(t *testing.T) {
+	g := startGroup(t, 1)
+	o := g.opts[0]
+	o.Listen += "-other"
+	_, err := server.Open(o)
+	require.ErrorContains(t, err, "data directory "+o.Dir+" is in use by another process")
+	require.Equal(t, "PONG", g.dial(0).do("PING"))
+}
+
+func TestAddressInUseIsRefused(t *testing.T) {
+	g := startGroup(t, 1)
+	o := g.opts[0]
+	o.Dir += "-other"
+	_, err := server.Open(o)
+	require.ErrorContains(t, err, "listen on "+o.Listen+": another process listens there")
+	o.Listen = "127.0.0.1:0"
+	o.HTTP = g.nodes[0].HTTPAddr()
+	_, err = server.Open(o)
+	require.ErrorContains(t, err, "listen for HTTP on "+o.HTTP)
+}
+
+func TestSocketOfAProcessThatDiedIsReplaced(t *testing.T) {
+	g := newGroup(t, 1)
+	l := rawListener(t, strings.TrimPrefix(g.opts[0].Listen, "unix:"))
+	l.SetUnlinkOnClose(false)
+	require.NoError(t, l.Close())
+	g.start(0)
+	require.Equal(t, "PONG", g.dial(0).do("PING"))
+}
+
+func TestMemberOfAGroupDoesNotBeginWithNothing(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, 3, func(o *server.Options) { o.Bootstrap = false })
+	err := g.tryStart(0)
+	require.ErrorContains(t, err, "does not exist: a member of a group does not begin with nothing")
+	require.ErrorContains(t, err, "start every member with --bootstrap once, else put this member's directory back")
+	require.NoDirExists(t, g.opts[0].Dir)
+	require.NoError(t, os.Mkdir(g.opts[0].Dir, 0o700))
+	require.ErrorContains(t, g.tryStart(0), "is empty: a member of a group does not begin with nothing")
+}
+
+func TestForeignDirectoryIsLeftAlone(t *testing.T) {
+	g := newGroup(t, 1)
+	dir := g.opts[0].Dir
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "thesis.txt"), nil, 0o600))
+	require.ErrorContains(t, g.tryStart(0), "has no IDENTITY but holds thesis.txt: it is not diskv's")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "nothing was written into it")
+}
+
+func TestBootstrapIsHarmlessAfterwards(t *testing.T) {
+	t.Parallel()
+	g := stopped(t, 3) // its members are always started with it
+	for i := range 3 {
+		g.start(i)
+	}
+	g.awaitReady()
+	require.Equal(t, "30", g.dial(g.leader()).do("DBSIZE"))
+}
+
+func TestMemberThatLostItsDirectoryDoesNotVote(t *testing.T) {
+	t.Parallel()
+	g := stopped(t, 3)
+	require.NoError(t, os.RemoveAll(g.opts[0].Dir))
+	g.start(0)
+	g.start(1)
+	// One that has its disk and one that has not are no majority.
+	require.Eventually(t, func() bool {
+		status, why := g.get(0, "/readyz")
+		return status == 503 && strings.Contains(why, "this member lost its disk")
+	}, patience, 5*time.Millisecond)
+	require.Contains(t, g.logs[0].String(), "this member has lost its disk: its group has formed with another one in its place, so it must not vote")
+	begun := time.Now()
+	require.Never(t, func() bool {
+		_, why := g.get(1, "/readyz")
+		return !strings.Contains(why, "no leader")
+	}, time.Second, 20*time.Millisecond)
+	require.GreaterOrEqual(t, time.Since(begun), time.Second)
+
+	g.start(2)
+	require.Eventually(t, func() bool { return strings.HasPrefix(g.dial(2).do("CLUSTER SLOTS"), "[[0 ") }, patience, 5*time.Millisecond)
+	c := g.dial(g.leader())
+	require.Equal(t, "30", c.do("DBSIZE"), "the other two go on without it")
+	require.Contains(t, g.dial(0).do("GET k0"), "-CLUSTERDOWN this member lost its disk")
+}
+
+func TestDirectoriesOfTwoClustersSwapped(t *testing.T) {
+	t.Parallel()
+	one, other := stopped(t, 3), stopped(t, 3)
+	one.opts[0].Dir = other.opts[0].Dir // of a member with the same place in another cluster
+	for i := range 3 {
+		one.start(i)
+	}
+	require.Eventually(t, func() bool {
+		_, why := one.get(0, "/readyz")
+		return strings.Contains(why, "this is a member of cluster") && strings.Contains(why, "another group's data directory")
+	}, patience, 5*time.Millisecond, "the one that is alone is told why")
+	require.Contains(t, one.logs[1].String(), "another group's data directory")
+	leader := one.leader()
+	require.NotZero(t, leader, "the two others are a majority")
+	require.Equal(t, "30", one.dial(leader).do("DBSIZE"))
+}
+
+func TestTornEndOfTheLogIsCutAndReported(t *testing.T) {
+	g := stopped(t, 1)
+	name := segmentFile(t, g.opts[0].Dir)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+	require.NoError(t, err)
+	_, err = f.Write(bytes.Repeat([]byte{0}, 600))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	g.start(0)
+	g.awaitReady()
+	require.Equal(t, "30", g.dial(0).do("DBSIZE"))
+	require.Contains(t, g.logs[0].String(), "torn end of the log cut, as after a power cut; nothing acknowledged is lost")
+}

@@ -1,0 +1,338 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"diskv/internal/resp"
+	"diskv/server"
+	"diskv/server/transport"
+	"diskv/tests/proc"
+)
+
+// patience is how long anything may take that is sure to happen.
+const patience = 20 * time.Second
+
+// group is the nodes of a test, in this process, on unix sockets.
+type group struct {
+	t     testing.TB
+	opts  []server.Options
+	nodes []*node // nil where none runs
+	logs  []*logBuffer
+}
+
+// node is one that runs.
+type node struct {
+	*server.Node
+	stop context.CancelFunc
+	done chan struct{}
+	err  error // of Run, after done
+}
+
+// logBuffer gathers what a node logs.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// newGroup makes the options of a group. Nothing runs yet.
+func newGroup(t testing.TB, size int, changes ...func(*server.Options)) *group {
+	t.Helper()
+	sockets, err := os.MkdirTemp("", "diskv") // the path of a socket must be short
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	g := &group{t: t, nodes: make([]*node, size)}
+	var peers []string
+	for i := range size {
+		peers = append(peers, "unix:"+filepath.Join(sockets, strconv.Itoa(i)))
+	}
+	base := t.TempDir()
+	for i := range size {
+		l := &logBuffer{}
+		o := server.Options{
+			Dir: filepath.Join(base, strconv.Itoa(i)), Listen: peers[i], Group: 1, Index: i, Bootstrap: true,
+			HTTP: "127.0.0.1:0", MinFreeBytes: 1, ShutdownTimeout: 200 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(l, nil)),
+		}
+		if size > 1 {
+			o.Peers = slices.Clone(peers)
+		}
+		for _, change := range changes {
+			change(&o)
+		}
+		g.opts, g.logs = append(g.opts, o), append(g.logs, l)
+	}
+	t.Cleanup(func() {
+		for _, n := range g.nodes {
+			if n != nil {
+				n.stop()
+			}
+		}
+		for i := range g.nodes {
+			g.halt(i)
+		}
+		if t.Failed() {
+			for i, l := range g.logs {
+				t.Logf("node %d:\n%s", i, l)
+			}
+		}
+	})
+	return g
+}
+
+// startGroup starts a group and waits until it serves.
+func startGroup(t testing.TB, size int, changes ...func(*server.Options)) *group {
+	t.Helper()
+	g := newGroup(t, size, changes...)
+	for i := range size {
+		g.start(i)
+	}
+	g.awaitReady()
+	return g
+}
+
+// start runs a node.
+func (g *group) start(i int) {
+	g.t.Helper()
+	require.NoError(g.t, g.tryStart(i))
+}
+
+func (g *group) tryStart(i int) error {
+	n, err := server.Open(g.opts[i])
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	run := &node{Node: n, stop: stop, done: make(chan struct{})}
+	g.nodes[i] = run
+	go func() {
+		run.err = n.Run(ctx)
+		close(run.done)
+	}()
+	return nil
+}
+
+// halt stops a node, if it runs, and returns what Run returned.
+func (g *group) halt(i int) error {
+	n := g.nodes[i]
+	if n == nil {
+		return nil
+	}
+	n.stop()
+	<-n.done
+	g.nodes[i] = nil
+	return n.err
+}
+
+// stop stops a node, which must end clean.
+func (g *group) stop(i int) {
+	g.t.Helper()
+	require.NoError(g.t, g.halt(i))
+}
+
+// awaitReady waits until every node that runs is ready.
+func (g *group) awaitReady() {
+	g.t.Helper()
+	for i, n := range g.nodes {
+		if n == nil {
+			continue
+		}
+		require.Eventually(g.t, func() bool {
+			s, err := n.Status()
+			return err == nil && s.Ready
+		}, patience, 2*time.Millisecond, "node %d is ready", i)
+	}
+}
+
+// leader waits for a leader and returns its index.
+func (g *group) leader() int {
+	g.t.Helper()
+	found := -1
+	require.Eventually(g.t, func() bool {
+		for i, n := range g.nodes {
+			if n == nil {
+				continue
+			}
+			if s, err := n.Status(); err == nil && s.Role == "leader" {
+				found = i
+				return true
+			}
+		}
+		return false
+	}, patience, 2*time.Millisecond, "a leader")
+	return found
+}
+
+// follower returns a node that follows.
+func (g *group) follower() int { return (g.leader() + 1) % len(g.nodes) }
+
+// dial connects to a node.
+func (g *group) dial(i int) *conn {
+	g.t.Helper()
+	return dial(g.t, g.nodes[i].Addr())
+}
+
+// conn is a client that asserts.
+type conn struct {
+	*proc.Conn
+	t testing.TB
+}
+
+func dial(t testing.TB, addr string) *conn {
+	t.Helper()
+	c, err := proc.Dial(addr)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return &conn{Conn: c, t: t}
+}
+
+// do sends a command, given as words, and returns the reply as redis-cli shows
+// it, in one line.
+func (c *conn) do(words string) string {
+	c.t.Helper()
+	return c.args(strings.Fields(words)...)
+}
+
+// text sends a command and returns the text of its reply.
+func (c *conn) text(words string) string {
+	c.t.Helper()
+	v, err := c.Do(strings.Fields(words)...)
+	require.NoError(c.t, err)
+	return string(v.Str)
+}
+
+func (c *conn) args(args ...string) string {
+	c.t.Helper()
+	require.NoError(c.t, c.Send(args...))
+	return c.receive()
+}
+
+func (c *conn) receive() string {
+	c.t.Helper()
+	v, err := c.Receive()
+	require.NoError(c.t, err)
+	return show(v)
+}
+
+// pipeline sends commands in one piece and returns their replies.
+func (c *conn) pipeline(lines ...string) []string {
+	c.t.Helper()
+	var raw []byte
+	for _, l := range lines {
+		var args [][]byte
+		for _, w := range strings.Fields(l) {
+			args = append(args, []byte(w))
+		}
+		raw = resp.AppendCommand(raw, args...)
+	}
+	require.NoError(c.t, c.SendRaw(string(raw), len(lines)))
+	var replies []string
+	for range lines {
+		replies = append(replies, c.receive())
+	}
+	return replies
+}
+
+// requireClosed requires that the server closes the connection.
+func (c *conn) requireClosed() {
+	c.t.Helper()
+	if c.SendRaw("", 1) != nil {
+		return // it was closed for both ways
+	}
+	v, err := c.Receive()
+	require.Error(c.t, err, "the connection is closed, but there is %s", show(v))
+	require.NotErrorIs(c.t, err, os.ErrDeadlineExceeded, "the connection is closed")
+}
+
+func show(v resp.Value) string {
+	switch v.Kind {
+	case resp.KindSimple, resp.KindVerbatim:
+		return string(v.Str)
+	case resp.KindBulk:
+		return strconv.Quote(string(v.Str))
+	case resp.KindInt:
+		return strconv.FormatInt(v.Int, 10)
+	case resp.KindNull:
+		return "nil"
+	case resp.KindError:
+		return "-" + string(v.Str)
+	case resp.KindArray, resp.KindSet, resp.KindMap:
+		var all []string
+		for _, e := range v.Elems {
+			all = append(all, show(e))
+		}
+		open := map[resp.Kind]string{resp.KindArray: "[", resp.KindSet: "~[", resp.KindMap: "%["}[v.Kind]
+		return open + strings.Join(all, " ") + "]"
+	}
+	return fmt.Sprintf("%c?", v.Kind)
+}
+
+// get asks the HTTP address of a node.
+func (g *group) get(i int, path string) (int, string) {
+	g.t.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	r, err := c.Get("http://" + g.nodes[i].HTTPAddr() + path)
+	require.NoError(g.t, err)
+	defer func() { _ = r.Body.Close() }()
+	b, err := io.ReadAll(r.Body)
+	require.NoError(g.t, err)
+	return r.StatusCode, string(b)
+}
+
+// exchange sends lines, reads whatever answers the first of them as a reply, and
+// returns exactly n bytes of what answers the last.
+func exchange(t *testing.T, addr, line string, n int, before ...string) string {
+	t.Helper()
+	network, path, err := transport.ParseAddress(addr)
+	require.NoError(t, err)
+	c, err := net.Dial(network, path)
+	require.NoError(t, err)
+	defer func() { _ = c.Close() }()
+	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	for _, b := range before {
+		_, err = io.WriteString(c, b)
+		require.NoError(t, err)
+		_, err = resp.NewReplyReader(c, resp.ReplyOptions{}).ReadReply()
+		require.NoError(t, err)
+	}
+	_, err = io.WriteString(c, line)
+	require.NoError(t, err)
+	b := make([]byte, n)
+	_, err = io.ReadFull(c, b)
+	require.NoError(t, err)
+	return string(b)
+}
+
+// rawListener listens on a unix socket.
+func rawListener(t *testing.T, path string) *net.UnixListener {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	return l
+}

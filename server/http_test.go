@@ -1,0 +1,62 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMetricsParseAndHaveTheirNames(t *testing.T) {
+	g := startGroup(t, 1)
+	c := g.dial(0)
+	for range 5 {
+		require.Equal(t, "OK", c.do("SET k v"))
+	}
+	require.Equal(t, "1", c.do("DISKV.ONCE n "+strings.Trim(c.do("DISKV.SESSION"), `"`)+" 1 INCR n"))
+	status, text := g.get(0, "/metrics")
+	require.Equal(t, 200, status)
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	require.NoError(t, err, "it parses")
+	require.Empty(t, problems)
+	for _, name := range strings.Fields("commands_total log_sync_seconds log_sync_records log_written_bytes_total ready leading" +
+		" slot_commit slot_applied slot_last ballot_round epoch keys sessions data_bytes snapshot_bytes snapshot_slot" +
+		" commands_queued slots_undecided log_bytes client_connections disk_low") {
+		require.Contains(t, text, "# TYPE diskv_"+name+" ")
+	}
+	require.NotContains(t, text, "diskv_log_sync_seconds_count 0\n")
+	require.Contains(t, text, `diskv_commands_total{command="set"} 5`)
+	require.Contains(t, text, `diskv_commands_total{command="incr"} 1`, "what is in DISKV.ONCE counts as itself")
+	require.Contains(t, text, `diskv_commands_total{command="del"} 0`)
+	const want = `
+# HELP diskv_ready 1 if the member leads or follows a leader.
+# TYPE diskv_ready gauge
+diskv_ready 1
+# HELP diskv_keys Keys held.
+# TYPE diskv_keys gauge
+diskv_keys 2
+# HELP diskv_sessions Client sessions remembered.
+# TYPE diskv_sessions gauge
+diskv_sessions 1
+# HELP diskv_client_connections Open connections of clients.
+# TYPE diskv_client_connections gauge
+diskv_client_connections 1
+`
+	require.NoError(t, testutil.ScrapeAndCompare("http://"+g.nodes[0].HTTPAddr()+"/metrics", strings.NewReader(want),
+		"diskv_ready", "diskv_keys", "diskv_sessions", "diskv_client_connections"))
+	http.DefaultClient.CloseIdleConnections() // which that call has used
+}
+
+func TestHealthChecks(t *testing.T) {
+	g := startGroup(t, 1)
+	for path, want := range map[string]string{"/livez": "ok\n", "/healthz": "ok\n", "/readyz": "ready\n"} {
+		status, text := g.get(0, path)
+		require.Equal(t, 200, status, path)
+		require.Equal(t, want, text)
+	}
+	status, _ := g.get(0, "/nosuch")
+	require.Equal(t, 404, status)
+}

@@ -1,0 +1,213 @@
+package proc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Build compiles diskvd into dir and returns the path of the program. It is to
+// be called inside the module.
+func Build(dir string) (string, error) {
+	bin := filepath.Join(dir, "diskvd")
+	out, err := exec.Command("go", "build", "-o", bin, "diskv/cmd/diskvd").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build diskvd: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// Options are those of a [Group].
+type Options struct {
+	Binary string   // path of diskvd
+	Dir    string   // holds the members' directories and outputs
+	Size   int      // members
+	Args   []string // further flags of every member
+	Wrap   []string // a command that runs the one given behind it, such as with a limit
+}
+
+// Group is the members of one replica group.
+type Group struct {
+	Members []*Member
+}
+
+// NewGroup chooses addresses. Nothing is started.
+func NewGroup(o Options) (*Group, error) {
+	ports, err := freePorts(2 * o.Size)
+	if err != nil {
+		return nil, err
+	}
+	var peers []string
+	for i := range o.Size {
+		peers = append(peers, ports[i])
+	}
+	g := &Group{}
+	for i := range o.Size {
+		m := &Member{
+			Index: i, Addr: ports[i], HTTP: ports[o.Size+i],
+			Dir:    filepath.Join(o.Dir, "member-"+strconv.Itoa(i)),
+			output: filepath.Join(o.Dir, "member-"+strconv.Itoa(i)+".log"),
+			binary: o.Binary, wrap: o.Wrap,
+		}
+		m.args = append([]string{
+			"--dir", m.Dir, "--listen", m.Addr, "--http", m.HTTP, "--index", strconv.Itoa(i),
+			"--peers", strings.Join(peers, ","), "--bootstrap",
+		}, o.Args...)
+		g.Members = append(g.Members, m)
+	}
+	return g, nil
+}
+
+// Ports that the system does not hand out by itself.
+const (
+	lowestPort  = 12_000
+	highestPort = 30_000
+)
+
+// freePorts returns addresses on which nobody listens.
+func freePorts(n int) ([]string, error) {
+	var found []string
+	seen := make(map[string]bool)
+	for range 1000 {
+		a := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowestPort+rand.IntN(highestPort-lowestPort)))
+		l, err := net.Listen("tcp", a)
+		if err != nil || seen[a] {
+			if err == nil {
+				_ = l.Close()
+			}
+			continue
+		}
+		_ = l.Close()
+		seen[a] = true
+		if found = append(found, a); len(found) == n {
+			return found, nil
+		}
+	}
+	return nil, fmt.Errorf("no %d free ports between %d and %d", n, lowestPort, highestPort)
+}
+
+// Start starts the members that do not run. It does not wait for them.
+func (g *Group) Start() error {
+	for _, m := range g.Members {
+		if m.Running() {
+			continue
+		}
+		if err := m.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close kills every member that runs.
+func (g *Group) Close() {
+	for _, m := range g.Members {
+		_ = m.Kill()
+	}
+}
+
+// poll is how often a condition is looked at.
+const poll = 5 * time.Millisecond
+
+// wait calls f until it returns nil, or ctx ends.
+func wait(ctx context.Context, what string, f func() error) error {
+	for {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w (%w)", what, err, ctx.Err())
+		case <-time.After(poll):
+		}
+	}
+}
+
+var errNoLeader = errors.New("no member says that it leads")
+
+// Leader waits for a member that says that it leads, and returns it. A leader
+// that was paused may say so too for a moment when it goes on.
+func (g *Group) Leader(ctx context.Context) (*Member, error) {
+	var leader *Member
+	err := wait(ctx, "leader", func() error {
+		for _, m := range g.Members {
+			if !m.Running() || m.paused {
+				continue
+			}
+			info, err := m.Info()
+			if err == nil && info["consensus_role"] == "leader" {
+				leader = m
+				return nil
+			}
+		}
+		return errNoLeader
+	})
+	return leader, err
+}
+
+// Ready waits until every member that runs is ready.
+func (g *Group) Ready(ctx context.Context) error {
+	for _, m := range g.Members {
+		if !m.Running() || m.paused {
+			continue
+		}
+		if err := m.Ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Converged waits until all members run, are ready and have applied the same
+// slots, with nothing undecided.
+func (g *Group) Converged(ctx context.Context) error {
+	return wait(ctx, "converge", func() error {
+		var first map[string]string
+		for _, m := range g.Members {
+			info, err := m.Info()
+			switch {
+			case err != nil:
+				return fmt.Errorf("member %d: %w", m.Index, err)
+			case info["ready"] != "1":
+				return fmt.Errorf("member %d is not ready: %s", m.Index, info["not_ready_because"])
+			case info["slot_applied"] != info["slot_last"]:
+				return fmt.Errorf("member %d has applied %s of %s", m.Index, info["slot_applied"], info["slot_last"])
+			case first == nil:
+				first = info
+			case info["slot_applied"] != first["slot_applied"]:
+				return fmt.Errorf("member %d has applied %s, member 0 %s", m.Index, info["slot_applied"], first["slot_applied"])
+			}
+		}
+		return nil
+	})
+}
+
+// FileBytes returns the sum of the sizes of all files in the members'
+// directories.
+func (g *Group) FileBytes() (int64, error) {
+	var sum int64
+	for _, m := range g.Members {
+		err := filepath.WalkDir(m.Dir, func(_ string, e os.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() {
+				sum += fi.Size()
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return 0, err
+		}
+	}
+	return sum, nil
+}

@@ -1,0 +1,115 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Mark names something that happens in a run, and that a test may want to have
+// happened.
+type Mark int
+
+// The marks.
+const (
+	MarkFormed             Mark = iota // a member stored the genesis
+	MarkCrash                          // a process died
+	MarkCrashForming                   // ... before it was a member
+	MarkCrashInOutput                  // ... between two fields of an output
+	MarkCrashAll                       // every process died at once
+	MarkUnsyncedLost                   // a crash took records that were not synced
+	MarkUnsyncedKept                   // records survived a crash though they were not synced
+	MarkTornBatch                      // ... the first part of a batch
+	MarkCleanStop                      // a leader handed over and stopped
+	MarkPause                          // a process stood still
+	MarkPartition                      // the network fell into two parts
+	MarkOneWay                         // a link worked one way only
+	MarkIsolated                       // a member was cut off from all others
+	MarkDiskStall                      // a disk stood still
+	MarkMessageLost                    // a message was lost
+	MarkMessageDoubled                 // a message came twice
+	MarkMessageLate                    // a message came much later
+	MarkElected                        // a member became leader
+	MarkStoodDown                      // a candidate lacked slots that its voter had let go of
+	MarkPreVoteRefused                 // a pre-vote was refused
+	MarkNack                           // a ballot was refused
+	MarkPromisePaged                   // a promise took more than one page
+	MarkReproposed                     // a value was accepted under a second ballot
+	MarkOverwritten                    // an accepted value gave way to another one
+	MarkGap                            // an Accept began behind what the member held
+	MarkHandover                       // a leader asked another member to take over
+	MarkLogRead                        // a leader read entries for a member from its disk
+	MarkLogReadEmpty                   // ... which no longer held them
+	MarkSnapshotTaken                  // a snapshot was written
+	MarkSnapshotFailed                 // a snapshot could not be written
+	MarkLogDropped                     // a segment of the log was dropped
+	MarkTransfer                       // a snapshot was offered to a member
+	MarkTransferPieces                 // a piece that was not the whole was written
+	MarkTransferResumed                // a transfer went on from what an earlier one left
+	MarkTransferFailed                 // a piece could not be read or written
+	MarkTransferEnded                  // a transfer was given up
+	MarkSnapshotInstalled              // a snapshot took the place of the state
+	MarkReplay                         // a member replayed its log
+	MarkReplayFromSnapshot             // ... on a snapshot
+	MarkWriteDone                      // a command was executed
+	MarkReadDone                       // a read was confirmed
+	MarkReadDoneLease                  // ... in a group that reads by lease
+	MarkTimeEntry                      // log time was moved on for a read
+	MarkExpired                        // a client saw that a key was gone by its time
+	MarkNotLeader                      // a request was refused by a follower
+	MarkOverloaded                     // a request was refused by a leader
+	MarkUnknown                        // a request got no outcome
+	MarkClientTimeout                  // a client gave up an answer
+	MarkRetryAnswered                  // an operation of a session was answered on a retry
+	markCount
+)
+
+var markNames = [markCount]string{
+	MarkFormed: "formed", MarkCrash: "crash", MarkCrashForming: "crash while forming",
+	MarkCrashInOutput: "crash inside an output", MarkCrashAll: "crash of all",
+	MarkUnsyncedLost: "unsynced lost", MarkUnsyncedKept: "unsynced kept", MarkTornBatch: "batch torn",
+	MarkCleanStop: "clean stop", MarkPause: "pause", MarkPartition: "partition", MarkOneWay: "one-way cut",
+	MarkIsolated: "isolated", MarkDiskStall: "disk stall", MarkMessageLost: "message lost",
+	MarkMessageDoubled: "message doubled", MarkMessageLate: "message late", MarkElected: "elected",
+	MarkStoodDown: "candidate stood down", MarkPreVoteRefused: "pre-vote refused", MarkNack: "nack",
+	MarkPromisePaged: "promise paged", MarkReproposed: "re-proposed", MarkOverwritten: "overwritten",
+	MarkGap: "gap", MarkHandover: "hand-over", MarkLogRead: "log read", MarkLogReadEmpty: "log read empty",
+	MarkSnapshotTaken: "snapshot taken", MarkSnapshotFailed: "snapshot failed", MarkLogDropped: "log dropped",
+	MarkTransfer: "transfer", MarkTransferPieces: "transfer in pieces", MarkTransferResumed: "transfer resumed",
+	MarkTransferFailed: "transfer failed", MarkTransferEnded: "transfer given up",
+	MarkSnapshotInstalled: "snapshot installed", MarkReplay: "replay", MarkReplayFromSnapshot: "replay from snapshot",
+	MarkWriteDone: "write done", MarkReadDone: "read done", MarkReadDoneLease: "read done by lease",
+	MarkTimeEntry: "time entry", MarkExpired: "expiry seen", MarkNotLeader: "not leader",
+	MarkOverloaded: "overloaded", MarkUnknown: "unknown", MarkClientTimeout: "client timeout",
+	MarkRetryAnswered: "retry answered",
+}
+
+func (m Mark) String() string { return markNames[m] }
+
+// Marks counts what happened.
+type Marks [markCount]int
+
+// Add adds the counts of o.
+func (m *Marks) Add(o *Marks) {
+	for i, n := range o {
+		m[i] += n
+	}
+}
+
+// Missing returns the marks that were never set.
+func (m *Marks) Missing() []Mark {
+	var out []Mark
+	for i, n := range m {
+		if n == 0 {
+			out = append(out, Mark(i))
+		}
+	}
+	return out
+}
+
+func (m *Marks) String() string {
+	var b strings.Builder
+	for i, n := range m {
+		fmt.Fprintf(&b, "%24s %d\n", Mark(i), n)
+	}
+	return b.String()
+}

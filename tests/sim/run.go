@@ -1,0 +1,274 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"diskv/paxos"
+	"diskv/replica"
+)
+
+// Options say what to simulate.
+type Options struct {
+	Seed  uint64
+	Ops   int       // operations that clients do while faults happen
+	Trace io.Writer // gets a line for what happens, if not nil
+
+	sabotage func(*replica.Output) // breaks the driver, to test the checks
+}
+
+// Result says how a run went.
+type Result struct {
+	Seed   uint64
+	Plan   string        // what was drawn at the beginning, in words
+	Trace  uint64        // fingerprint of everything that happened, in order
+	Marks  Marks         // what happened, counted
+	Time   time.Duration // virtual
+	Events int
+	Slots  int // of the log that were chosen
+	Err    error
+}
+
+// world is one simulated group, with all that is around it.
+type world struct {
+	schedule
+	seed  uint64
+	ops   int
+	plan  plan
+	trace trace
+	marks Marks
+	err   error // the first promise that was broken
+
+	calm   bool // the faults have stopped
+	calmAt time.Duration
+
+	diskDice, faultDice dice
+	sabotage            func(*replica.Output)
+
+	nodes   []*node
+	net     *network
+	clients []*client
+	check   *checker
+
+	keys    []keyUse
+	issued  int // operations
+	markers int
+	history []*operation
+}
+
+// Bounds in virtual time.
+const (
+	// maxFaults is how long the faults go on at most. The operations that are
+	// left then are done without them.
+	maxFaults = 30 * time.Second
+	// maxSettle is how long a group takes at most, once the faults have
+	// stopped, until it has a leader, every member has caught up and every
+	// client has its answers.
+	maxSettle = 20 * time.Second
+	// maxLate is how long after that messages from before still come.
+	maxLate = time.Second
+	// maxFinal is how long the last operations take together.
+	maxFinal = 5 * time.Second
+)
+
+// Run simulates a group. What goes wrong is in the Result, never a panic.
+func Run(o Options) (res Result) {
+	w := &world{
+		seed: o.Seed, ops: o.Ops,
+		trace:    trace{out: o.Trace},
+		sabotage: o.sabotage,
+		plan:     newPlan(newDice(o.Seed, 1)),
+		diskDice: newDice(o.Seed, 2), faultDice: newDice(o.Seed, 3),
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			w.fail("panic: %v\n%s", p, debug.Stack())
+		}
+		res = Result{
+			Seed: o.Seed, Plan: w.plan.String(), Trace: w.trace.sum, Marks: w.marks,
+			Time: w.now, Events: w.done, Slots: int(w.check.through), Err: w.err,
+		}
+	}()
+	w.printf("seed %d: %v", o.Seed, &w.plan)
+	w.build()
+	w.startFaults()
+	w.runUntil(maxFaults, func() bool { return w.issued >= w.ops })
+	w.settle()
+	w.finalOperations()
+	if w.err == nil {
+		w.checkHistory()
+	}
+	return res
+}
+
+// build makes the members and the clients, and starts them.
+func (w *world) build() {
+	w.check = newChecker(w)
+	w.net = &network{w: w, dice: newDice(w.seed, 4)}
+	for _, kind := range []byte{keyRegister, keyRegister, keyRegister, keyCounter, keyList, keyList, keyVolatile} {
+		w.keys = append(w.keys, keyUse{kind: kind, number: 1000 * len(w.keys)})
+		w.keys[len(w.keys)-1].renew()
+	}
+	for id := range paxos.ReplicaID(w.plan.size) {
+		w.nodes = append(w.nodes, newNode(w, id))
+	}
+	if w.plan.size >= 3 {
+		w.nodes[w.faultDice.IntN(w.plan.size)].clock.wall += w.plan.wallOff
+	}
+	for _, n := range w.nodes {
+		w.after(w.faultDice.around(20*time.Millisecond), func() { w.revive(n) })
+	}
+	for i := range w.plan.clients {
+		c := newClient(w, i)
+		w.clients = append(w.clients, c)
+		w.after(c.dice.around(50*time.Millisecond), c.run)
+	}
+}
+
+// runUntil lets time pass until done reports true, for so long at most. It
+// reports whether done did.
+func (w *world) runUntil(limit time.Duration, done func() bool) bool {
+	end := w.now + limit
+	for w.err == nil && w.now < end {
+		if done() {
+			return true
+		}
+		if !w.next() {
+			return done()
+		}
+	}
+	return false
+}
+
+// settle stops the faults and waits until the group is whole again.
+func (w *world) settle() {
+	if w.err != nil {
+		return
+	}
+	w.printf("the faults stop")
+	w.calm, w.calmAt = true, w.now
+	w.net.heal()
+	for _, n := range w.nodes {
+		n.disk.stalled = 0
+		n.paused = min(n.paused, w.now)
+		w.revive(n)
+	}
+	if !w.runUntil(maxSettle, w.settled) && w.err == nil {
+		w.fail("%v after the faults have stopped: %s", maxSettle, w.state())
+	}
+}
+
+// settled reports whether there is one leader, every member has applied the
+// same, and no client waits.
+func (w *world) settled() bool {
+	for _, c := range w.clients {
+		if c.op != nil || !c.idle {
+			return false
+		}
+	}
+	return w.now > w.calmAt+maxLate && w.agreed()
+}
+
+func (w *world) agreed() bool {
+	leaders := 0
+	first := w.nodes[0]
+	if first.rep == nil {
+		return false
+	}
+	want := first.rep.Status()
+	for _, n := range w.nodes {
+		if n.rep == nil {
+			return false
+		}
+		st := n.rep.Status()
+		if !st.HasLeader || st.Leader != want.Leader || st.Applied != want.Applied {
+			return false
+		}
+		if n.led {
+			leaders++
+			// A follower may hold values above this that were never chosen.
+			if st.Last != st.Applied {
+				return false
+			}
+		}
+	}
+	return leaders == 1
+}
+
+// finalOperations reads and writes every key once more. The group is whole, so
+// each has to succeed soon.
+func (w *world) finalOperations() {
+	if w.err != nil {
+		return
+	}
+	c := w.clients[0]
+	var ops []*operation
+	keys := make(map[string]bool)
+	for _, op := range w.history {
+		if !keys[op.key] {
+			keys[op.key] = true
+			ops = append(ops, &operation{key: op.key})
+			if op.key[0] == keyRegister {
+				ops = append(ops,
+					&operation{key: op.key, verb: verbPut, arg: w.marker(c.dice)},
+					&operation{key: op.key})
+			}
+		}
+	}
+	left := len(ops)
+	next := func() {}
+	end := func(op *operation) {
+		// It may be told once who leads.
+		if op.tries > 2 || op.ret == never {
+			w.fail("after the faults have stopped, %v took %d attempts", op, op.tries)
+		}
+		left--
+		next()
+	}
+	next = func() {
+		if left > 0 {
+			op := ops[len(ops)-left]
+			op.then = end
+			w.record(op)
+			c.begin(op)
+		}
+	}
+	next()
+	if !w.runUntil(maxFinal, func() bool { return left == 0 && w.agreed() }) && w.err == nil {
+		w.fail("%v after the group has settled, %d operations are left: %s", maxFinal, left, w.state())
+	}
+	if w.err == nil {
+		for _, n := range w.nodes {
+			n.rep.Machine().(*machine).compare()
+		}
+	}
+}
+
+func (w *world) state() string {
+	s := ""
+	for _, c := range w.clients {
+		if c.op != nil {
+			s += fmt.Sprintf("\n  client %d waits for %v, attempt %d", c.id, c.op, c.op.tries)
+		}
+	}
+	for _, n := range w.nodes {
+		if n.rep == nil {
+			s += fmt.Sprintf("\n  member %d is down", n.id)
+			continue
+		}
+		s += fmt.Sprintf("\n  member %d: %s", n.id, n.describe())
+	}
+	return s
+}
+
+// fail notes the first promise that was broken. The run ends with it.
+func (w *world) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf("seed %d, at %v: "+format, append([]any{w.seed, w.now}, args...)...)
+		w.printf("%v", w.err)
+	}
+}
+
+func (w *world) mark(m Mark) { w.marks[m]++ }
