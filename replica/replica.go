@@ -153,7 +153,7 @@ func (r *Replica) Replay(rec Record) error {
 	if r.core == nil {
 		return fmt.Errorf("a log, though the group has not formed")
 	}
-	r.snapshots.logBytes += recordCost(rec)
+	r.snapshots.appended(rec)
 	switch rec.Kind {
 	case RecordState:
 		h, err := paxos.DecodeHardState(rec.Payload)
@@ -177,7 +177,11 @@ func (r *Replica) Replay(rec Record) error {
 	default:
 		return fmt.Errorf("log record of unknown kind %d: start the release that wrote it", rec.Kind)
 	}
-	return r.apply(r.core.TakeCommitted())
+	if err := r.apply(r.core.TakeCommitted()); err != nil {
+		return err
+	}
+	r.snapshots.applied(r.core.Applied())
+	return nil
 }
 
 // Start ends the replay.
@@ -360,7 +364,7 @@ func (r *Replica) takeReady(rd paxos.Ready) {
 
 func (r *Replica) record(rec Record) {
 	r.snapshots.written += recordCost(rec)
-	r.snapshots.logBytes += recordCost(rec)
+	r.snapshots.appended(rec)
 	r.snapshots.activeAt = r.now.Mono
 	r.out.Records = append(r.out.Records, rec)
 }

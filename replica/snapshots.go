@@ -15,7 +15,8 @@ type snapshots struct {
 	failed   bool
 
 	written  int64         // appended to the log in all
-	logBytes int64         // appended since the newest snapshot was asked for
+	logBytes  int64          // of records that the newest snapshot asked for does not cover
+	unapplied []appendedSlot // entries among them that are not applied, as they were appended
 	activeAt time.Duration // when the last record was appended
 
 	sending  [paxos.MaxReplicas]*transfer
@@ -40,6 +41,38 @@ type incoming struct {
 	offset int64
 	busy   bool // a SnapshotWriteTask is being carried out
 	fedAt  time.Duration
+}
+
+// appendedSlot is what the entry of a slot takes in the log.
+type appendedSlot struct {
+	slot  paxos.Slot
+	bytes int64
+}
+
+// appended counts a record of the log.
+func (s *snapshots) appended(rec Record) {
+	s.logBytes += recordCost(rec)
+	if rec.Kind == RecordEntry {
+		s.unapplied = append(s.unapplied, appendedSlot{slot: rec.Slot, bytes: recordCost(rec)})
+	}
+}
+
+// applied forgets the entries up to a slot, which a snapshot would cover now.
+func (s *snapshots) applied(through paxos.Slot) {
+	n := 0
+	for n < len(s.unapplied) && s.unapplied[n].slot <= through {
+		n++
+	}
+	s.unapplied = s.unapplied[n:]
+}
+
+// covered says that a snapshot covers what is applied: only what was accepted
+// beyond that counts from now on.
+func (s *snapshots) covered() {
+	s.logBytes = 0
+	for _, e := range s.unapplied {
+		s.logBytes += e.bytes
+	}
 }
 
 const (
@@ -72,6 +105,7 @@ func (r *Replica) snapshotDue() int64 {
 // when nothing happens and it is larger than the data.
 func (r *Replica) considerSnapshot() {
 	s := &r.snapshots
+	s.applied(r.core.Applied())
 	if s.taking != nil || s.incoming != nil || r.core.Applied() <= s.newest.Slot ||
 		s.failed && r.now.Mono < s.failedAt+snapshotRetry {
 		return
@@ -92,7 +126,7 @@ func (r *Replica) considerSnapshot() {
 		},
 		Image: r.machine.Image(),
 	}
-	s.logBytes = 0
+	s.covered()
 	r.out.Snapshot = s.taking
 	r.out.Roll = true
 }
@@ -309,7 +343,8 @@ func (r *Replica) install(in *incoming, loaded *LoadedSnapshot) {
 		r.logTime = max(r.logTime, loaded.Header.LogTime)
 		r.forgetThrough(in.info.Slot)
 		r.event("snapshot installed", "slot", in.info.Slot, "bytes", in.info.Size)
-		r.snapshots.logBytes = 0
+		r.snapshots.applied(in.info.Slot)
+		r.snapshots.covered()
 		r.out.Roll = true
 	}
 	if r.snapshots.newest.Slot < in.info.Slot {

@@ -19,6 +19,8 @@ import (
 const (
 	// maxRun is how many commands of a client are under way together.
 	maxRun = 1024
+	// keptRun is for how many commands a client keeps room between two runs.
+	keptRun = 128
 	// maxRunBytes bounds the same by their size.
 	maxRunBytes = 4 << 20
 	// flushBytes of replies are sent without waiting for more.
@@ -37,6 +39,7 @@ type client struct {
 	quit   bool
 
 	run      batch
+	submit   input // of run
 	runBytes int
 }
 
@@ -46,6 +49,7 @@ func newClient(n *Node, conn net.Conn) *client {
 		MaxBulk: int64(n.opts.MaxValueBytes), MaxCommand: int64(n.opts.MaxValueBytes) + commandOverhead,
 	})
 	c.run.done = make(chan struct{}, 1)
+	c.submit = c.run.submit
 	return c
 }
 
@@ -171,10 +175,20 @@ func (c *client) command(args [][]byte) {
 		c.finishRun()
 	}
 	p.Command.MaxValue = uint32(c.node.opts.MaxValueBytes)
-	req := &request{batch: &c.run, encoded: p.Command.Append(nil), shard: p.Shard}
+	encoded := p.Command.Append(make([]byte, 0, encodedSize(p.Command.Args)))
 	c.run.write = p.Write
-	c.run.reqs = append(c.run.reqs, req)
-	c.runBytes += len(req.encoded)
+	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: encoded, shard: p.Shard})
+	c.runBytes += len(encoded)
+}
+
+// encodedSize is what a command with these arguments is encoded in, at most.
+func encodedSize(args [][]byte) int {
+	const head, each = 1 + 1 + 4 + 24 + 4, 4
+	size := head + each*len(args)
+	for _, a := range args {
+		size += len(a)
+	}
+	return size
 }
 
 // finishRun has the run that has gathered executed, and answers it.
@@ -183,13 +197,13 @@ func (c *client) finishRun() {
 	if len(run.reqs) == 0 {
 		return
 	}
-	if c.node.inbox.put(run.submit) {
+	if c.node.inbox.put(c.submit) {
 		select {
 		case <-run.done:
 		case <-c.node.ended:
 		}
-		for _, req := range run.reqs {
-			c.outcome(req, run.write)
+		for i := range run.reqs {
+			c.outcome(&run.reqs[i], run.write)
 		}
 	} else {
 		for range run.reqs {
@@ -198,6 +212,9 @@ func (c *client) finishRun() {
 	}
 	clear(run.reqs)
 	run.reqs = run.reqs[:0]
+	if cap(run.reqs) > keptRun {
+		run.reqs = nil
+	}
 	c.runBytes = 0
 }
 

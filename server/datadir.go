@@ -37,7 +37,7 @@ func (d *dataDir) identityPath() string   { return filepath.Join(d.path, "IDENTI
 // directory that holds nothing is formatted where that is safe. Draw makes the
 // random numbers.
 func openDir(o *Options, draw func() uint64) (*dataDir, error) {
-	d := &dataDir{path: o.Dir}
+	d := &dataDir{path: filepath.Clean(o.Dir)}
 	if err := d.makeAndLock(o); err != nil {
 		return nil, err
 	}
@@ -53,11 +53,8 @@ func (d *dataDir) makeAndLock(o *Options) error {
 		if !o.single() && !o.Bootstrap {
 			return fmt.Errorf("data directory %s does not exist: %w", d.path, errNoData)
 		}
-		if err := os.MkdirAll(d.path, 0o750); err != nil {
+		if err := makeDirs(d.path); err != nil {
 			return fmt.Errorf("make data directory: %w", err)
-		}
-		if err := syncDir(filepath.Dir(filepath.Clean(d.path))); err != nil {
-			return err
 		}
 	} else if err != nil {
 		return fmt.Errorf("data directory: %w", err)
@@ -80,6 +77,21 @@ func (d *dataDir) makeAndLock(o *Options) error {
 	}
 	d.lock = f
 	return nil
+}
+
+// makeDirs makes a directory, and those above it that are missing, durably: one
+// that vanished in a power cut would take everything in it along.
+func makeDirs(path string) error {
+	above := filepath.Dir(path)
+	if _, err := os.Stat(above); errors.Is(err, fs.ErrNotExist) {
+		if err := makeDirs(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(above)
 }
 
 // errNoData says why a member of a group does not start without its data.

@@ -186,11 +186,11 @@ func TestAddressInUseIsRefused(t *testing.T) {
 	o := g.opts[0]
 	o.Dir += "-other"
 	_, err := server.Open(o)
-	require.ErrorContains(t, err, "listen on "+o.Listen+": another process listens there")
+	require.ErrorContains(t, err, "--listen: another process listens on "+o.Listen)
 	o.Listen = "127.0.0.1:0"
 	o.HTTP = g.nodes[0].HTTPAddr()
 	_, err = server.Open(o)
-	require.ErrorContains(t, err, "listen for HTTP on "+o.HTTP)
+	require.ErrorContains(t, err, "--http: listen tcp "+o.HTTP+": bind: address already in use")
 }
 
 func TestSocketOfAProcessThatDiedIsReplaced(t *testing.T) {

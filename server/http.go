@@ -20,7 +20,7 @@ type httpServer struct {
 func newHTTPServer(n *Node) (*httpServer, error) {
 	l, err := net.Listen("tcp", n.opts.HTTP)
 	if err != nil {
-		return nil, fmt.Errorf("listen for HTTP on %s: %w", n.opts.HTTP, err)
+		return nil, fmt.Errorf("--http: %w", err)
 	}
 	h := &httpServer{node: n, listener: l}
 	mux := http.NewServeMux()

@@ -51,7 +51,7 @@ func fillLog(b *testing.B, o Options, records int) {
 		for range min(10_000, records-done) {
 			p, refusal := kv.Prepare([][]byte{[]byte("SET"), fmt.Appendf(nil, "key:%08d", done%100_000), make([]byte, 20)})
 			require.Nil(b, refusal)
-			run.reqs = append(run.reqs, &request{batch: run, encoded: p.Command.Append(nil)})
+			run.reqs = append(run.reqs, request{batch: run, encoded: p.Command.Append(nil)})
 			done++
 		}
 		require.True(b, n.inbox.put(run.submit))

@@ -160,6 +160,7 @@ func (n *Node) publish() {
 	id, known, leading := n.replica.Leader()
 	next := route{leading: leading, known: known, leader: id, why: why}
 	if *n.route.Load() != next {
-		n.route.Store(&next)
+		changed := next
+		n.route.Store(&changed)
 	}
 }

@@ -162,7 +162,7 @@ func (n *Node) listen() error {
 		}
 	}
 	if n.listener, err = net.Listen(network, address); err != nil {
-		return fmt.Errorf("listen on %s: %w", n.opts.Listen, err)
+		return fmt.Errorf("--listen: %w", err)
 	}
 	if n.opts.HTTP == "" {
 		return nil
@@ -180,9 +180,9 @@ func removeStaleSocket(path string) error {
 	switch {
 	case err == nil:
 		_ = c.Close()
-		return fmt.Errorf("listen on unix:%s: another process listens there", path)
+		return fmt.Errorf("--listen: another process listens on unix:%s", path)
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("listen on unix:%s: the socket that is there cannot be tried: %w", path, err)
+		return fmt.Errorf("--listen: the socket that is there cannot be tried: %w", err)
 	}
 	return os.Remove(path)
 }

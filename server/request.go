@@ -20,7 +20,7 @@ type request struct {
 // that its connection sent before it, and not those behind it.
 type batch struct {
 	write bool
-	reqs  []*request
+	reqs  []request     // not moved while they are under way
 	left  int           // the loop's: without an outcome
 	done  chan struct{} // has room for one
 }
@@ -28,7 +28,8 @@ type batch struct {
 // submit puts the batch before the replica.
 func (b *batch) submit(r *replica.Replica) {
 	b.left = len(b.reqs)
-	for _, req := range b.reqs {
+	for i := range b.reqs {
+		req := &b.reqs[i]
 		if b.write {
 			r.Propose(req, req.encoded)
 		} else {

@@ -213,7 +213,7 @@ func TestSingleNode(t *testing.T) {
 	require.Equal(t, "diskvd: data directory "+dir+" is in use by another process: stop that one, or give this one a --dir of its own\n", second.stderr)
 	third := runNow(t, noEnv, "--dir", dir+"-2", "--listen", addr)
 	require.Equal(t, exitFailure, third.status)
-	require.Equal(t, "diskvd: listen on "+addr+": another process listens there\n", third.stderr)
+	require.Equal(t, "diskvd: --listen: another process listens on "+addr+"\n", third.stderr)
 
 	require.Equal(t, exitOK, p.end())
 	start(t, "--dir", dir, "--listen", addr, "--min-free-bytes", "1")
@@ -255,7 +255,7 @@ func TestDevRunsAGroup(t *testing.T) {
 
 	taken := runNow(t, noEnv, append(args, "--dir", t.TempDir())...)
 	require.Equal(t, exitFailure, taken.status)
-	require.Contains(t, taken.stderr, "diskvd: replica 0: listen on 127.0.0.1:")
+	require.Contains(t, taken.stderr, "diskvd: replica 0: --listen: listen tcp 127.0.0.1:")
 }
 
 // freePort returns the first of n ports on which nobody listens.

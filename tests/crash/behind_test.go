@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,6 +63,14 @@ func TestDiskUseComesDownWhenIdle(t *testing.T) {
 	}
 	const limit = 20_000
 	var size int64
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, m := range g.Members {
+				out, err := exec.Command("find", m.Dir, "-type", "f", "-printf", "%s %p\n").CombinedOutput()
+				t.Logf("%s%v", out, err)
+			}
+		}
+	})
 	require.Eventually(t, func() bool {
 		var err error
 		size, err = g.FileBytes()

@@ -34,7 +34,8 @@ type attempt struct {
 	client *client
 	op     *operation
 	to     paxos.ReplicaID
-	ended  bool // answered, or given up
+	floor  paxos.Slot // what any client had seen before this was sent
+	ended  bool       // answered, or given up
 }
 
 func newClient(w *world, id int) *client {
@@ -77,7 +78,7 @@ func (c *client) send() {
 	w := c.w
 	op := c.op
 	op.tries++
-	a := &attempt{client: c, op: op, to: c.target}
+	a := &attempt{client: c, op: op, to: c.target, floor: w.check.seen}
 	c.try = a
 	w.printf("client %d: %v, to member %d, attempt %d", c.id, op, c.target, op.tries)
 	if w.calm || !c.dice.chance(w.plan.loss/2) {
@@ -129,24 +130,35 @@ func (c *client) noAnswer(a *attempt) {
 	c.finish()
 }
 
+// answer is what a member says to an attempt, and how the member was then.
+type answer struct {
+	outcome replica.Outcome
+	data    []byte
+	leader  paxos.ReplicaID
+	known   bool // leader is meaningful
+	logTime int64
+	applied paxos.Slot
+}
+
 // answer takes a member's answer, which may be late.
-func (c *client) answer(a *attempt, o replica.Outcome, data []byte, leader paxos.ReplicaID, known bool, logTime int64) {
+func (c *client) answer(a *attempt, r answer) {
 	w := c.w
 	if a.ended || c.try != a || !w.calm && c.dice.chance(w.plan.loss/2) {
 		return
 	}
-	w.trace.note(w.now, noteReturn, uint64(c.id)<<8|uint64(o), fingerprint(data))
-	c.logTime = max(c.logTime, logTime)
+	w.trace.note(w.now, noteReturn, uint64(c.id)<<8|uint64(r.outcome), fingerprint(r.data))
+	c.logTime = max(c.logTime, r.logTime)
 	op := a.op
-	switch o {
+	switch r.outcome {
 	case replica.Done:
 		a.ended = true
-		c.done(op, data)
+		w.check.answered(a, r.applied)
+		c.done(op, r.data)
 	case replica.NotLeader:
 		w.mark(MarkNotLeader)
 		a.ended = true
-		if known && leader != a.to {
-			c.target = leader
+		if r.known && r.leader != a.to {
+			c.target = r.leader
 		} else {
 			c.elsewhere()
 		}
@@ -170,7 +182,6 @@ func (c *client) done(op *operation, data []byte) {
 		return
 	}
 	op.ret, op.reply = w.now, string(data)
-	w.check.acknowledged(op)
 	switch {
 	case op.once && op.unsure:
 		w.mark(MarkRetryAnswered)

@@ -140,8 +140,11 @@ func (n *node) carryOut(out *replica.Output, f field) bool {
 func (n *node) answer(r replica.Reply) {
 	a := r.Token.(*attempt)
 	st := n.rep.Status()
-	data := slices.Clone(r.Data)
-	n.w.after(n.w.net.clientDelay(), func() { a.client.answer(a, r.Outcome, data, st.Leader, st.HasLeader, st.LogTime) })
+	ans := answer{
+		outcome: r.Outcome, data: slices.Clone(r.Data), leader: st.Leader, known: st.HasLeader,
+		logTime: st.LogTime, applied: st.Applied,
+	}
+	n.w.after(n.w.net.clientDelay(), func() { a.client.answer(a, ans) })
 }
 
 // storeIdentity makes the member's log and then its IDENTITY durable.
