@@ -5,6 +5,9 @@ import "bytes"
 // onPrepare is phase 1 at an acceptor.
 func (c *Core) onPrepare(from ReplicaID, m Prepare) {
 	c.seen(m.Ballot)
+	if !c.votes() {
+		return
+	}
 	if m.Ballot.Less(c.promised) {
 		c.send(from, Nack{Ballot: m.Ballot, Promised: c.promised})
 		return
@@ -106,10 +109,17 @@ func (c *Core) onAccept(from ReplicaID, m Accept) {
 		return
 	}
 	if m.First > c.held+1 {
-		c.send(from, HeartbeatAck{Ballot: m.Ballot, Round: m.Round, Held: c.held, Gap: true})
+		if c.votes() {
+			c.send(from, HeartbeatAck{Ballot: m.Ballot, Round: m.Round, Held: c.held, Gap: true})
+		} else {
+			c.sendProgress(from, true)
+		}
 		return
 	}
 	for _, e := range m.Entries {
+		if !c.votes() && e.Slot > m.Commit {
+			break // a replica that recovers takes only what is chosen
+		}
 		if old := c.window.get(e.Slot); e.Slot <= c.commit && old != nil && !sameValue(old.Entry, e) {
 			c.invariant("slot %d is chosen with one value and proposed under %v with another", e.Slot, m.Ballot)
 		}
@@ -120,6 +130,10 @@ func (c *Core) onAccept(from ReplicaID, m Accept) {
 		c.accept(e)
 	}
 	c.commitTo(min(m.Commit, c.held))
+	if !c.votes() {
+		c.learned(from)
+		return
+	}
 	if m.Round != 0 {
 		c.send(from, HeartbeatAck{Ballot: m.Ballot, Round: m.Round, Held: c.held})
 	}
@@ -136,6 +150,9 @@ func (c *Core) accept(e Entry) {
 	c.window.put(heldEntry{Entry: e, sync: c.issued + 1})
 	c.fresh = append(c.fresh, e)
 	c.held = e.Slot
+	if err := c.takeRejoin(e); err != nil {
+		c.invariant("slot %d: %v", e.Slot, err)
+	}
 }
 
 // commitTo raises the commit index.
@@ -149,6 +166,10 @@ func (c *Core) onHeartbeat(from ReplicaID, m Heartbeat) {
 		return
 	}
 	c.commitTo(min(m.Commit, c.held))
+	if !c.votes() {
+		c.learned(from)
+		return
+	}
 	c.send(from, HeartbeatAck{Ballot: m.Ballot, Round: m.Round, Held: c.held})
 	if c.now >= c.acceptedAt+c.cfg.Heartbeat {
 		c.sendAccepted(from) // the last one may have been lost
@@ -181,7 +202,12 @@ func (c *Core) InstallSnapshot(s Slot, b Ballot, v Vector) bool {
 		c.promised = b
 		c.seen(b)
 	}
-	c.vector.Merge(v)
+	for id, l := range v {
+		if l.Epoch >= c.vector[id].Epoch {
+			c.takeLife(ReplicaID(id), l)
+		}
+		c.applyLife(ReplicaID(id), l)
+	}
 	c.stateDirty = true
 	c.check()
 	return true

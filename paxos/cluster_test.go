@@ -17,6 +17,7 @@ type cluster struct {
 	now     time.Duration
 	nodes   []*node
 	network []Envelope // in flight, in the order sent
+	held    []Envelope // taken out of the network by hold
 	cuts    map[[2]ReplicaID]bool
 	chosen  map[Slot]Entry
 	events  []string // since the last command
@@ -34,6 +35,17 @@ type node struct {
 	kept     Slot // commit index in the log, synced or not
 	logReads []diskRead
 	role     Role
+
+	paused     bool // its process stands still: no ticks, and what arrives is lost
+	life       Life // in IDENTITY
+	recovering bool // in IDENTITY
+	readmitted *diskIdentity
+}
+
+// diskIdentity is a new life, to be stored once a sync has ended.
+type diskIdentity struct {
+	sync uint64
+	life Life
 }
 
 // diskRead is a read of the log and what was found there, which need not be
@@ -71,8 +83,12 @@ func (s fixedSource) Uint64() uint64 { return uint64(s)<<61 | 0x0fedcba987654321
 func newCluster(t *testing.T, cfg Config) *cluster {
 	t.Helper()
 	c := &cluster{t: t, cfg: cfg, cuts: map[[2]ReplicaID]bool{}, chosen: map[Slot]Entry{}}
+	genesis := &HardState{}
 	for id := range ReplicaID(cfg.Size) {
-		c.nodes = append(c.nodes, &node{id: id})
+		n := &node{id: id, life: Life{Nonce: uint64(id) + 1}}
+		n.log = []diskRecord{{state: genesis}}
+		genesis.Vector[id] = n.life
+		c.nodes = append(c.nodes, n)
 	}
 	for _, n := range c.nodes {
 		c.start(n)
@@ -84,7 +100,7 @@ func newCluster(t *testing.T, cfg Config) *cluster {
 func (c *cluster) start(n *node) {
 	cfg := c.cfg
 	cfg.Cluster, cfg.Group, cfg.ID = 1, 1, n.id
-	cfg.Life = Life{Nonce: uint64(n.id) + 1}
+	cfg.Life, cfg.Recovering = n.life, n.recovering
 	cfg.Rand = rand.New(fixedSource(n.id))
 	n.core = New(cfg)
 	n.role = Follower
@@ -110,6 +126,14 @@ func (c *cluster) start(n *node) {
 
 func (c *cluster) crash(n *node) {
 	n.core, n.pending, n.logReads = nil, nil, nil
+}
+
+// lose empties the disk of n, which recovers from then on, as a new life with
+// the knowledge that a member gave it.
+func (c *cluster) lose(n *node, nonce uint64) {
+	vector := c.nodes[(int(n.id)+1)%len(c.nodes)].log[0].state.Vector
+	*n = node{id: n.id, life: Life{Nonce: nonce}, recovering: true}
+	n.log = []diskRecord{{state: &HardState{Recovering: true, Vector: vector}}}
 }
 
 // drain carries out what n wants done, but for syncs and log reads.
@@ -148,6 +172,12 @@ func (c *cluster) drain(n *node) {
 		last.after = append(last.after, rd.AfterSync...)
 	}
 	c.apply(n, rd.Committed)
+	if rd.Readmitted != nil {
+		n.readmitted = &diskIdentity{sync: rd.Sync, life: *rd.Readmitted}
+	}
+	if rd.Lost != "" {
+		c.event("%d has lost its disk: %s", n.id, rd.Lost)
+	}
 	for _, r := range rd.Reads {
 		outcome := "failed"
 		if r.OK {
@@ -205,6 +235,11 @@ func (c *cluster) sync(n *node) bool {
 	n.log = append(n.log, b.records...)
 	c.network = append(c.network, b.after...)
 	n.core.Durable(b.sync)
+	if r := n.readmitted; r != nil && r.sync <= b.sync {
+		n.life, n.recovering, n.readmitted = r.life, false, nil
+		n.core.Readmit()
+		c.event("%d votes again, as %v", n.id, n.life)
+	}
 	c.drain(n)
 	return true
 }
@@ -224,7 +259,7 @@ func (c *cluster) answerLogRead(n *node) bool {
 // takeSnapshot has n cover what it applied with a snapshot and drop the log.
 func (c *cluster) takeSnapshot(n *node) {
 	s := n.core.Applied()
-	n.snapshot = &diskSnapshot{slot: s, state: n.core.HardState()}
+	n.snapshot = &diskSnapshot{slot: s, state: n.core.SnapshotState()}
 	h := n.core.HardState()
 	h.Commit = n.snapshot.slot
 	keep := []diskRecord{{state: &h}}
@@ -253,7 +288,7 @@ func (c *cluster) install(from, to *node) bool {
 // is down.
 func (c *cluster) deliver(e Envelope) bool {
 	to := c.nodes[e.To]
-	if to.core == nil || c.cuts[[2]ReplicaID{e.From, e.To}] {
+	if to.core == nil || to.paused || c.cuts[[2]ReplicaID{e.From, e.To}] {
 		return false
 	}
 	decoded, err := DecodeEnvelope(AppendEnvelope(nil, e))
@@ -299,7 +334,7 @@ func (c *cluster) advance(d time.Duration, then func()) {
 	for ; d > 0; d -= tickStep {
 		c.now += min(d, tickStep)
 		for _, n := range c.nodes {
-			if n.core != nil {
+			if n.core != nil && !n.paused {
 				n.core.Tick(c.now, int64(c.now))
 				c.drain(n)
 			}
@@ -316,6 +351,10 @@ func (c *cluster) event(format string, args ...any) {
 func show(e Entry) string {
 	if e.Kind == KindNoop {
 		return fmt.Sprintf("%d=noop", e.Slot)
+	}
+	if e.Kind == KindRejoin {
+		j, _ := DecodeRejoin(e.Value)
+		return fmt.Sprintf("%d=rejoin(%d,%v)", e.Slot, j.Replica, j.Life)
 	}
 	name := strings.TrimRight(string(e.Value), "\x00")
 	if len(name) != len(e.Value) {
@@ -340,6 +379,7 @@ var kindNames = map[messageKind]string{
 	kindPreVote: "pre-vote", kindPreVoteReply: "pre-vote-reply", kindPrepare: "prepare", kindPromise: "promise",
 	kindNack: "nack", kindAccept: "accept", kindAccepted: "accepted", kindHeartbeat: "heartbeat",
 	kindHeartbeatAck: "heartbeat-ack", kindHandover: "handover",
+	kindProgress: "progress", kindRejoinNotice: "rejoin-notice", kindRejoinRequest: "rejoin-request",
 }
 
 func showMessage(e Envelope) string {
@@ -377,6 +417,15 @@ func showMessage(e Envelope) string {
 		}
 	case Handover:
 		rest = m.Ballot.String()
+	case Progress:
+		rest = fmt.Sprintf("%v held %d", m.Ballot, m.Held)
+		if m.Gap {
+			rest += " gap"
+		}
+	case RejoinNotice:
+		rest = fmt.Sprintf("%v epoch %d, chosen %v", m.Ballot, m.Epoch, m.Chosen)
+	case RejoinRequest:
+		rest = fmt.Sprintf("%v prev %d of %v", m.Ballot, m.Prev, e.Life)
 	}
 	return fmt.Sprintf("%d->%d %s %s", e.From, e.To, kindNames[e.Message.kind()], rest)
 }
@@ -392,6 +441,9 @@ func (n *node) showState() string {
 	fmt.Fprintf(&b, "%d %v promised %v: applied %d, commit %d, held %d", n.id, c.role, c.promised, c.applied, c.commit, c.held)
 	if c.hasLeader && c.role != Leader {
 		fmt.Fprintf(&b, ", follows %d", c.leader)
+	}
+	if n.recovering {
+		b.WriteString(", recovers")
 	}
 	if len(n.pending) > 0 {
 		fmt.Fprintf(&b, ", %d syncs pending", len(n.pending))

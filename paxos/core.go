@@ -1,7 +1,6 @@
 package paxos
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -30,6 +29,9 @@ type Config struct {
 	ID      ReplicaID
 	Size    int  // members of the group, 1 to MaxReplicas
 	Life    Life // of this replica's disk
+	// Recovering says that this replica lost its disk and has not been let back:
+	// it may have voted on anything, so it votes on nothing.
+	Recovering bool
 
 	// Rand spreads the election timeouts. It decides nothing else.
 	Rand *rand.Rand
@@ -97,11 +99,17 @@ type Core struct {
 
 	// What must be durable.
 	promised Ballot
-	vector   Vector
+	vector   Vector // newest life accepted of every member
+	life     Life   // of this replica's disk
 	window   window
 	commit   Slot
 	applied  Slot // handed out in Ready.Committed
 	logStart Slot // first slot that the log on disk still holds
+
+	lives      Vector // newest life applied of every member
+	recovering bool   // votes on nothing
+	readmitted bool   // recovering, and about to end it
+	lost       string // why this replica's disk counts as lost; it votes no more
 
 	// Towards the disk.
 	stateDirty bool    // promised or vector changed since the last Ready
@@ -111,7 +119,6 @@ type Core struct {
 
 	// While restoring.
 	logged Ballot // promise of the newest hard state in the log
-	base   Vector // of the snapshot
 
 	// As an acceptor: term is the ballot whose Accepts are taken, held the slot
 	// up to which they came without a gap.
@@ -162,6 +169,12 @@ type Ready struct {
 	Committed []Entry     // apply in slot order, before Reads are answered
 	Reads     []ReadState // reads that may be answered, or have failed
 
+	// Readmitted is the life with which this replica may vote again, once sync
+	// number Sync has ended and IDENTITY says so; see [Core.Readmit].
+	Readmitted *Life
+	// Lost says that this replica's disk is not the one that it last voted with.
+	Lost string
+
 	LogReads     []LogRead   // chosen entries wanted from the log on disk
 	NeedSnapshot []ReplicaID // members that need slots the log no longer holds
 }
@@ -189,7 +202,7 @@ func New(cfg Config) *Core {
 		panic(fmt.Sprintf("paxos: bad configuration: replica %d of %d", cfg.ID, cfg.Size))
 	}
 	return &Core{
-		cfg: cfg, quorum: cfg.Size/2 + 1,
+		cfg: cfg, quorum: cfg.Size/2 + 1, life: cfg.Life, recovering: cfg.Recovering,
 		window: window{first: 1}, logStart: 1,
 	}
 }
@@ -200,24 +213,26 @@ func (c *Core) RestoreSnapshot(s Slot, h HardState) {
 	c.commit, c.applied, c.held = s, s, s
 	c.logStart = s + 1
 	c.window = window{first: s + 1}
-	c.promised, c.vector, c.base = h.Promised, h.Vector, h.Vector
+	c.promised, c.vector = h.Promised, h.Vector
 	c.seen(h.Promised)
+	for id, l := range h.Vector {
+		c.applyLife(ReplicaID(id), l)
+	}
 }
 
 // RestoreHardState puts in a hard state from the log. Entries that come in the
 // log before it must have been restored. An error means that the log is not
 // one that this package wrote.
 func (c *Core) RestoreHardState(h HardState) error {
-	if h.Recovering {
-		return errors.New("hard state of a replica that lost its disk, which this release cannot recover: start the release that began it")
-	}
 	if h.Promised.Less(c.logged) {
 		return fmt.Errorf("hard state with promise %v behind one of %v", h.Promised, c.logged)
 	}
 	c.logged = h.Promised
 	c.restorePromise(h.Promised)
-	c.vector = h.Vector
-	c.vector.Merge(c.base)
+	for id, l := range h.Vector {
+		c.takeLife(ReplicaID(id), l)
+	}
+	c.stateDirty = false // the log has it
 	return c.RestoreCommit(h.Commit)
 }
 
@@ -243,7 +258,7 @@ func (c *Core) RestoreEntry(e Entry) error {
 	}
 	c.restorePromise(e.Ballot) // to accept is to promise
 	c.window.put(heldEntry{Entry: e})
-	return nil
+	return c.takeRejoin(e)
 }
 
 // restorePromise puts in a promise that is on the disk. There may be a later one
@@ -270,16 +285,21 @@ func (c *Core) TakeCommitted() []Entry {
 // origin; wall is in ns since the Unix epoch.
 func (c *Core) Start(now time.Duration, wall int64) {
 	c.now, c.wall = now, wall
-	c.vector[c.cfg.ID] = c.cfg.Life
+	if !c.recovering {
+		c.noteOwnLife(c.vector)
+		if c.vector[c.cfg.ID].Epoch <= c.life.Epoch {
+			c.vector[c.cfg.ID] = c.life // IDENTITY knows it, if the log does not
+		}
+	}
 	// A promise may be known from a snapshot or an entry alone, if a crash took
 	// the end of a batch: it has to get into the log before anything relies on it.
-	c.stateDirty = c.logged.Less(c.promised)
+	c.stateDirty = c.stateDirty || c.logged.Less(c.promised)
 	c.resetElectionTimer()
 	if c.cfg.Lease {
 		// A lease that this replica granted before it was restarted may run.
 		c.leaseUntil = now + c.cfg.ElectionTimeout
 	}
-	if c.cfg.Size == 1 {
+	if c.cfg.Size == 1 && c.votes() {
 		c.campaign(Ballot{})
 	}
 	c.check()
@@ -295,7 +315,7 @@ func (c *Core) Tick(now time.Duration, wall int64) {
 	case Candidate:
 		c.tickCandidate()
 	}
-	if c.role != Leader && c.now >= c.electionAt && !c.awaitsOwnPromise() {
+	if c.role != Leader && c.now >= c.electionAt && !c.awaitsOwnPromise() && c.votes() {
 		c.preVote()
 	}
 	c.check()
@@ -315,6 +335,7 @@ func (c *Core) Step(e Envelope) {
 	if e.Cluster != c.cfg.Cluster || e.Group != c.cfg.Group || e.To != c.cfg.ID || int(e.From) >= c.cfg.Size || e.From == c.cfg.ID {
 		panic(fmt.Sprintf("paxos: misdirected envelope: %+v", e))
 	}
+	c.noteOwnLife(e.Vector)
 	switch m := e.Message.(type) {
 	case PreVote:
 		c.onPreVote(e.From, m)
@@ -323,19 +344,25 @@ func (c *Core) Step(e Envelope) {
 	case Prepare:
 		c.onPrepare(e.From, m)
 	case Promise:
-		c.onPromise(e.From, m)
+		c.onPromise(e, m)
 	case Nack:
 		c.onNack(m)
 	case Accept:
 		c.onAccept(e.From, m)
 	case Accepted:
-		c.onAccepted(e.From, m)
+		c.onAccepted(e, m)
 	case Heartbeat:
 		c.onHeartbeat(e.From, m)
 	case HeartbeatAck:
-		c.onHeartbeatAck(e.From, m)
+		c.onHeartbeatAck(e, m)
 	case Handover:
 		c.onHandover(e.From, m)
+	case Progress:
+		c.onProgress(e, m)
+	case RejoinNotice:
+		c.onRejoinNotice(e.From, m)
+	case RejoinRequest:
+		c.onRejoinRequest(e, m)
 	default:
 		panic(fmt.Sprintf("paxos: %T is not for the core", m))
 	}
@@ -389,7 +416,17 @@ func (c *Core) Ready() Ready {
 // HardState returns what must be remembered besides the entries. Its commit
 // index is true of a log that holds every entry handed out so far.
 func (c *Core) HardState() HardState {
-	return HardState{Promised: c.promised, Commit: c.commit, Vector: c.vector}
+	return HardState{
+		Promised: c.promised, Commit: c.commit, Vector: c.vector,
+		Recovering: c.recovering && !c.readmitted,
+	}
+}
+
+// SnapshotState returns the hard state that goes into a snapshot of what is
+// applied. Its lives are those of chosen entries only: who installs it takes
+// them as chosen.
+func (c *Core) SnapshotState() HardState {
+	return HardState{Promised: c.promised, Commit: c.applied, Vector: c.lives}
 }
 
 // emitCommitted hands out what is chosen and, in this replica's own log,
@@ -402,6 +439,9 @@ func (c *Core) emitCommitted() {
 		}
 		c.out.Committed = append(c.out.Committed, e.Entry)
 		c.applied++
+		if e.Kind == KindRejoin {
+			c.applyRejoin(e.Entry)
+		}
 	}
 }
 
@@ -419,7 +459,7 @@ func (c *Core) sendAfterSync(to ReplicaID, m Message) {
 func (c *Core) envelope(to ReplicaID, m Message) Envelope {
 	e := Envelope{
 		Cluster: c.cfg.Cluster, Group: c.cfg.Group,
-		From: c.cfg.ID, To: to, Life: c.cfg.Life, Message: m,
+		From: c.cfg.ID, To: to, Life: c.life, Message: m,
 	}
 	if vote(m) {
 		e.Vector = c.vector

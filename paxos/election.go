@@ -23,6 +23,8 @@ type ballotVote struct {
 	next    Slot  // first slot of the page that is waited for
 	commit  Slot  // the voter's commit index
 	wall    int64 // the voter's wall clock
+	life    Life  // of the voter's disk
+	vector  Vector
 }
 
 func (e *election) count() int {
@@ -70,6 +72,9 @@ func (c *Core) preVote() {
 }
 
 func (c *Core) onPreVote(from ReplicaID, m PreVote) {
+	if !c.votes() {
+		return
+	}
 	alive := c.role == Leader || c.hasLeader && c.now-c.heardAt < c.cfg.ElectionTimeout
 	c.send(from, PreVoteReply{
 		Ballot: m.Ballot,
@@ -136,12 +141,19 @@ func (c *Core) tickCandidate() {
 }
 
 // onPromise takes one page of a voter's answer.
-func (c *Core) onPromise(from ReplicaID, m Promise) {
+func (c *Core) onPromise(env Envelope, m Promise) {
 	c.seen(m.Ballot)
+	from := env.From
 	v := &c.election.votes[from]
 	if c.role != Candidate || m.Ballot != c.election.ballot || v.granted || m.From != v.next {
 		return
 	}
+	if v.life != (Life{}) && v.life.Nonce != env.Life.Nonce {
+		// The pages are of two lives of one replica: they are no one's promise.
+		*v = ballotVote{next: c.election.from}
+		return
+	}
+	v.life, v.vector = env.Life, env.Vector
 	if m.LogStart > m.From {
 		// The voter applied and let go of slots that this replica lacks. It is
 		// no use to ask the others: what they report for those slots need not
@@ -173,10 +185,27 @@ func (c *Core) countPromises() {
 	if c.awaitsOwnPromise() {
 		return
 	}
-	c.election.votes[c.cfg.ID] = ballotVote{granted: true, commit: c.commit, wall: c.wall}
-	if c.election.count() >= c.quorum {
+	c.election.votes[c.cfg.ID] = ballotVote{granted: true, commit: c.commit, wall: c.wall, life: c.life, vector: c.vector}
+	live := 0
+	for id, v := range c.election.votes {
+		if v.granted && !c.election.dead(ReplicaID(id)) {
+			live++
+		}
+	}
+	if live >= c.quorum {
 		c.becomeLeader()
 	}
+}
+
+// dead reports whether any voter knows the life that voted for replica id to be
+// over: a promise of a disk that was lost since then binds nobody.
+func (e *election) dead(id ReplicaID) bool {
+	for _, v := range e.votes {
+		if v.granted && v.vector.over(id, e.votes[id].life) {
+			return true
+		}
+	}
+	return false
 }
 
 // becomeLeader puts under the own ballot, in this order: what a voter knows as
@@ -218,14 +247,15 @@ func (c *Core) becomeLeader() {
 	c.role = Leader
 	c.leader, c.hasLeader = c.cfg.ID, true
 	c.term, c.held = el.ballot, c.commit
-	c.lead = leadership{own: c.commit, adopted: last, clock: agreedClock(walls)}
+	c.lead = leadership{own: c.commit, ownAt: c.now, adopted: last, clock: agreedClock(walls)}
 	for id := range c.lead.peers {
 		p := &c.lead.peers[id]
 		p.next = chosenThrough + 1
-		if el.votes[id].granted {
-			p.next = el.votes[id].commit + 1
+		if v := el.votes[id]; v.granted {
+			p.next = v.commit + 1
+			p.life, p.vector = v.life, v.vector
 		}
-		p.heardAt, p.progressAt = c.now, c.now
+		p.heardAt, p.votedAt, p.progressAt = c.now, c.now, c.now
 	}
 	for _, e := range values {
 		c.accept(e)

@@ -139,11 +139,25 @@ func appendMessage(dst []byte, m Message) []byte {
 	case FormHello:
 		dst = append(dst, m.Size)
 		dst = wire.AppendBool(dst, m.Lease)
+		dst = wire.AppendBool(dst, m.Recovering)
+		dst = le.AppendUint64(dst, m.Echo)
 	case FormGenesis:
 		dst = append(dst, m.Size)
 		dst = wire.AppendBool(dst, m.Lease)
+		dst = wire.AppendBool(dst, m.Led)
 		dst = AppendVector(dst, m.Vector)
 	case FormStored:
+	case Progress:
+		dst = AppendBallot(dst, m.Ballot)
+		dst = le.AppendUint64(dst, uint64(m.Held))
+		dst = wire.AppendBool(dst, m.Gap)
+	case RejoinNotice:
+		dst = AppendBallot(dst, m.Ballot)
+		dst = le.AppendUint64(dst, m.Epoch)
+		dst = appendLife(dst, m.Chosen)
+	case RejoinRequest:
+		dst = AppendBallot(dst, m.Ballot)
+		dst = le.AppendUint64(dst, m.Prev)
 	default:
 		panic(fmt.Sprintf("paxos: no encoding for %T", m))
 	}
@@ -201,11 +215,17 @@ func readMessage(r *wire.Reader, k messageKind) Message {
 		m.Offset, m.Installed = r.Uint64(), r.Bool()
 		return m
 	case kindFormHello:
-		return FormHello{Size: r.Uint8(), Lease: r.Bool()}
+		return FormHello{Size: r.Uint8(), Lease: r.Bool(), Recovering: r.Bool(), Echo: r.Uint64()}
 	case kindFormGenesis:
-		return FormGenesis{Size: r.Uint8(), Lease: r.Bool(), Vector: ReadVector(r)}
+		return FormGenesis{Size: r.Uint8(), Lease: r.Bool(), Led: r.Bool(), Vector: ReadVector(r)}
 	case kindFormStored:
 		return FormStored{}
+	case kindProgress:
+		return Progress{Ballot: ReadBallot(r), Held: Slot(r.Uint64()), Gap: r.Bool()}
+	case kindRejoinNotice:
+		return RejoinNotice{Ballot: ReadBallot(r), Epoch: r.Uint64(), Chosen: readLife(r)}
+	case kindRejoinRequest:
+		return RejoinRequest{Ballot: ReadBallot(r), Prev: r.Uint64()}
 	}
 	r.Fail(fmt.Errorf("%w: message kind %d", wire.ErrBadValue, k))
 	return nil

@@ -122,9 +122,23 @@ var goldenMessages = []struct {
 		3200000000000000 // offset
 		01               // installed
 	`},
-	{"0d", FormHello{Size: 3, Lease: true}, false, `03 01 // size, lease`},
-	{"0e", FormGenesis{Size: 3, Lease: false, Vector: testVector}, false, `03 00 // size, lease` + goldenVector},
+	{"0d", FormHello{Size: 3, Lease: true, Recovering: true, Echo: 5}, false, `
+		03 01 01         // size, lease, recovering
+		0500000000000000 // echo
+	`},
+	{"0e", FormGenesis{Size: 3, Led: true, Vector: testVector}, false, `03 00 01 // size, lease, led` + goldenVector},
 	{"0f", FormStored{}, false, ``},
+	{"10", Progress{Ballot: testBallot, Held: 9, Gap: true}, false, hexBallot + `
+		0900000000000000 // held
+		01               // gap
+	`},
+	{"11", RejoinNotice{Ballot: testBallot, Epoch: 3, Chosen: Life{Epoch: 2, Nonce: 0x1111}}, false, hexBallot + `
+		0300000000000000                  // epoch
+		0200000000000000 1111000000000000 // chosen life
+	`},
+	{"12", RejoinRequest{Ballot: testBallot, Prev: 3}, false, hexBallot + `
+		0300000000000000 // prev
+	`},
 }
 
 func goldenEnvelope(m Message, withVector bool) Envelope {
@@ -165,7 +179,7 @@ func TestEnvelopeGolden(t *testing.T) {
 		})
 		seen[g.message.kind()] = true
 	}
-	require.Len(t, seen, int(kindFormStored), "every kind has its golden bytes")
+	require.Len(t, seen, int(kindRejoinRequest), "every kind has its golden bytes")
 }
 
 func TestDecodeEnvelopeRefuses(t *testing.T) {
@@ -201,7 +215,7 @@ func TestDecodeEnvelopeRefuses(t *testing.T) {
 		})
 	}
 	t.Run("bool of 2", func(t *testing.T) {
-		b := AppendEnvelope(nil, goldenEnvelope(FormHello{Size: 3, Lease: true}, false))
+		b := AppendEnvelope(nil, goldenEnvelope(HeartbeatAck{Ballot: testBallot}, false))
 		b[len(b)-1] = 2
 		_, err := DecodeEnvelope(b)
 		require.ErrorIs(t, err, wire.ErrBadValue)
@@ -229,13 +243,27 @@ func TestEntryGolden(t *testing.T) {
 		{Slot: 0, Ballot: testBallot, Kind: KindNoop},
 		{Slot: 1, Kind: KindNoop},
 		{Slot: 1, Ballot: testBallot},
-		{Slot: 1, Ballot: testBallot, Kind: KindBatch + 1},
+		{Slot: 1, Ballot: testBallot, Kind: KindRejoin + 1},
 	} {
 		_, err := DecodeEntry(AppendEntry(nil, bad))
 		require.ErrorIs(t, err, wire.ErrBadValue, "%+v", bad)
 	}
 	_, err = DecodeEntry(want[:17])
 	require.ErrorIs(t, err, wire.ErrShort)
+}
+
+func TestRejoinGolden(t *testing.T) {
+	j := Rejoin{Replica: 2, Life: Life{Epoch: 3, Nonce: 0x1111}}
+	want := unhex(t, `02 // replica
+		0300000000000000 1111000000000000 // life`)
+	require.Equal(t, want, appendRejoin(nil, j))
+	back, err := DecodeRejoin(want)
+	require.NoError(t, err)
+	require.Equal(t, j, back)
+	for _, bad := range []Rejoin{{Replica: 7, Life: j.Life}, {Replica: 1, Life: Life{Epoch: 1}}, {Replica: 1, Life: Life{Nonce: 1}}} {
+		_, err := DecodeRejoin(appendRejoin(nil, bad))
+		require.ErrorIs(t, err, wire.ErrBadValue, "%+v", bad)
+	}
 }
 
 func TestHardStateGolden(t *testing.T) {

@@ -9,6 +9,8 @@ type Kind uint8
 const (
 	KindNoop  Kind = 1 // fills a hole; the value is empty
 	KindBatch Kind = 2 // a batch of commands, opaque to this package
+	// KindRejoin names a new life of a member's disk; the value is a Rejoin.
+	KindRejoin Kind = 3
 )
 
 func (k Kind) String() string {
@@ -17,12 +19,14 @@ func (k Kind) String() string {
 		return "noop"
 	case KindBatch:
 		return "batch"
+	case KindRejoin:
+		return "rejoin"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
 // valid reports whether k is a kind that this version knows.
-func (k Kind) valid() bool { return k == KindNoop || k == KindBatch }
+func (k Kind) valid() bool { return k >= KindNoop && k <= KindRejoin }
 
 // Entry is a value in a slot, with the ballot under which it was accepted.
 // Value is never changed once it is in an Entry; whoever holds the Entry may

@@ -61,11 +61,8 @@ func (l Life) String() string { return fmt.Sprintf("%d/%016x", l.Epoch, l.Nonce)
 // What is beyond the group's size is zero.
 type Vector [MaxReplicas]Life
 
-// Merge takes over from o every entry whose epoch is newer.
-func (v *Vector) Merge(o Vector) {
-	for i, l := range o {
-		if l.Epoch > v[i].Epoch || v[i] == (Life{}) {
-			v[i] = l
-		}
-	}
+// over reports whether v knows a later life of replica id, under another nonce,
+// than l. The same nonce at a higher epoch is the same life.
+func (v *Vector) over(id ReplicaID, l Life) bool {
+	return v[id].Epoch > l.Epoch && v[id].Nonce != l.Nonce
 }

@@ -7,8 +7,9 @@ import (
 
 // leadership is what a leader knows besides what every replica knows.
 type leadership struct {
-	own     Slot // durable in the leader's own log, under its ballot
-	adopted Slot // highest slot taken over in phase 1
+	own     Slot          // durable in the leader's own log, under its ballot
+	ownAt   time.Duration // when own was last not behind the commit index, or grew
+	adopted Slot          // highest slot taken over in phase 1
 	clock   int64
 	peers   [MaxReplicas]progress
 
@@ -46,6 +47,11 @@ type progress struct {
 	backoff    time.Duration // wait before sending goes back once more
 
 	snapshot bool // it needs, or gets, a snapshot: no entries meanwhile
+
+	life    Life          // of the disk that match and ackRound are of
+	vector  Vector        // the newest that came with its votes
+	learner bool          // it recovers: it gets chosen entries only
+	votedAt time.Duration // last answer that was a vote
 }
 
 // span is a run of entries that was sent.
@@ -94,6 +100,7 @@ func (c *Core) Match(id ReplicaID) (Slot, time.Duration) {
 func (c *Core) advanceOwn() {
 	for c.lead.own < c.held && c.window.get(c.lead.own+1).sync <= c.durable {
 		c.lead.own++
+		c.lead.ownAt = c.now
 	}
 	c.advanceCommit()
 }
@@ -110,15 +117,15 @@ func (c *Core) advanceCommit() {
 	c.commitTo(m[len(m)-c.quorum])
 }
 
-func (c *Core) onAccepted(from ReplicaID, m Accepted) {
-	if c.role != Leader || m.Ballot != c.term {
+func (c *Core) onAccepted(env Envelope, m Accepted) {
+	from := env.From
+	if c.role != Leader || m.Ballot != c.term || !c.countable(env) {
 		return
 	}
 	if m.Through > c.held {
 		c.invariant("replica %d accepted slot %d under %v, which was proposed up to %d", from, m.Through, m.Ballot, c.held)
 	}
 	p := &c.lead.peers[from]
-	p.heardAt = c.now
 	c.progressed(p, m.Through)
 	p.match = max(p.match, m.Through)
 	// What was sent once more may lie below match already.
@@ -140,30 +147,34 @@ func (c *Core) progressed(p *progress, held Slot) {
 	}
 }
 
-func (c *Core) onHeartbeatAck(from ReplicaID, m HeartbeatAck) {
-	if c.role != Leader || m.Ballot != c.term {
+func (c *Core) onHeartbeatAck(env Envelope, m HeartbeatAck) {
+	if c.role != Leader || m.Ballot != c.term || !c.countable(env) {
 		return
 	}
-	p := &c.lead.peers[from]
-	p.heardAt = c.now
+	p := &c.lead.peers[env.From]
 	if m.Round > p.ackRound && m.Round <= c.lead.round {
 		p.ackRound = m.Round
 		c.confirmRounds()
 	}
-	c.progressed(p, min(m.Held, c.held))
+	c.resend(p, m.Held, m.Gap)
+}
+
+// resend notes what a member holds, and goes back where something was lost.
+func (c *Core) resend(p *progress, held Slot, gap bool) {
+	c.progressed(p, min(held, c.held))
 	// Streams are ordered but break, and small messages overtake large ones:
 	// only a gap, or no progress for a while, says that something was lost.
-	if m.Held+1 >= p.next {
+	if held+1 >= p.next {
 		return
 	}
 	wait := max(p.backoff, 4*c.cfg.Heartbeat)
-	if m.Gap && p.backoff == 0 {
+	if gap && p.backoff == 0 {
 		wait = 0
 	}
 	if c.now-p.progressAt >= wait {
 		p.backoff = min(max(2*p.backoff, 4*c.cfg.Heartbeat), maxResendBackoff)
 		p.progressAt = c.now
-		p.rewind(m.Held + 1)
+		p.rewind(held + 1)
 	}
 }
 
@@ -218,13 +229,21 @@ func (c *Core) LogRead(to ReplicaID, entries []Entry) {
 func (c *Core) tickLeader() {
 	heard := 1
 	c.peers(func(id ReplicaID) {
-		if c.now-c.lead.peers[id].heardAt < 2*c.cfg.ElectionTimeout {
+		if c.now-c.lead.peers[id].votedAt < 2*c.cfg.ElectionTimeout {
 			heard++
 		}
 	})
 	if heard < c.quorum {
 		c.becomeFollower()
 		return
+	}
+	if c.lead.own >= c.commit {
+		c.lead.ownAt = c.now
+	}
+	if c.now-c.lead.ownAt >= maxStall*c.cfg.ElectionTimeout && !c.lead.handover.asked {
+		// The others go on without this disk, but nobody is answered before it
+		// has synced.
+		c.HandOver()
 	}
 	c.tickHandover()
 	if c.now >= c.lead.heartbeatAt {
@@ -250,11 +269,19 @@ func (c *Core) flush() {
 	})
 }
 
+// maxStall is how many election timeouts a leader's own disk may be behind the
+// commit index, without a single sync, before another member is to lead.
+const maxStall = 3
+
 func (c *Core) sendEntries(id ReplicaID, p *progress) {
-	for p.next <= c.held && p.inflightBytes < c.cfg.InflightBytes && c.reading[id].From == 0 && !p.snapshot {
+	end := c.held
+	if p.learner {
+		end = c.commit
+	}
+	for p.next <= end && p.inflightBytes < c.cfg.InflightBytes && c.reading[id].From == 0 && !p.snapshot {
 		switch {
 		case p.next >= c.window.first:
-			c.sendAccept(id, p, c.window.slice(p.next, c.held, c.cfg.MessageBytes))
+			c.sendAccept(id, p, c.window.slice(p.next, end, c.cfg.MessageBytes))
 		case p.next >= c.logStart:
 			// What is not in memory any more was applied, so it is chosen, and the
 			// log holds it in its last form.
@@ -306,7 +333,7 @@ func (c *Core) HandOver() bool {
 	best, found := ReplicaID(0), false
 	c.peers(func(id ReplicaID) {
 		p := &c.lead.peers[id]
-		if c.now-p.heardAt < c.cfg.ElectionTimeout && (!found || c.lead.peers[best].match < p.match) {
+		if c.now-p.votedAt < c.cfg.ElectionTimeout && (!found || c.lead.peers[best].match < p.match) {
 			best, found = id, true
 		}
 	})
@@ -337,7 +364,7 @@ func (c *Core) tickHandover() {
 }
 
 func (c *Core) onHandover(from ReplicaID, m Handover) {
-	if c.role == Follower && c.hasLeader && c.leader == from && m.Ballot == c.term && c.promised == c.term {
+	if c.votes() && c.role == Follower && c.hasLeader && c.leader == from && m.Ballot == c.term && c.promised == c.term {
 		c.campaign(m.Ballot)
 	}
 }

@@ -123,24 +123,56 @@ type SnapshotAck struct {
 	Installed bool   // the state up to Slot, at least, is durable and in use
 }
 
-// FormHello tells the other members of a group that has not formed the nonce
-// of the sender's disk. It is sent until the group's genesis has arrived.
+// FormHello tells the other members the nonce of the sender's disk, and asks
+// them what group this is. It is sent until the answer has made the sender a
+// member, and by a member that recovers while it knows no leader.
 type FormHello struct {
-	Size  uint8 // number of members that the sender was told of
-	Lease bool  // the sender was told to use leader leases
+	Size       uint8 // number of members that the sender was told of
+	Lease      bool  // the sender was told to use leader leases
+	Recovering bool  // the sender lost its disk, or was not told that the group is new
+	// Echo is the nonce that the sender last heard from the receiver, or zero. A
+	// group forms from hellos that echo only: an old one, of a disk that is
+	// gone, cannot know the nonce of a disk that was formatted later.
+	Echo uint64
 }
 
-// FormGenesis is the beginning of a group: its cluster id is in the envelope,
-// the members' first lives are here.
+// FormGenesis tells a member that asks what group it is in: the cluster id is
+// in the envelope, the members' lives, as far as the sender knows, are here.
+// One whose nonce is among them is a voter; another one has lost its disk.
 type FormGenesis struct {
 	Size   uint8
 	Lease  bool // reads by leader lease, for the whole group
+	Led    bool // the sender leads the group or follows a leader
 	Vector Vector
 }
 
 // FormStored says that the sender has durably stored the genesis and is a
 // voter from now on.
 type FormStored struct{}
+
+// Progress is what a replica that lost its disk answers instead of Accepted
+// and HeartbeatAck: it is no vote, and counts for nothing but what to send next.
+type Progress struct {
+	Ballot Ballot
+	Held   Slot // chosen entries, held without a gap up to here
+	Gap    bool // an Accept began behind Held+1: send again from there
+}
+
+// RejoinNotice tells a replica whose votes do not count what the leader knows of
+// its disk.
+type RejoinNotice struct {
+	Ballot Ballot
+	Epoch  uint64 // the newest that the leader knows of it
+	Chosen Life   // its newest life that was chosen
+}
+
+// RejoinRequest asks the leader to let the sender, whose life is in the
+// envelope, vote again. Prev is the epoch that this leader has told it: a
+// request that comes late finds another one and is dropped.
+type RejoinRequest struct {
+	Ballot Ballot
+	Prev   uint64
+}
 
 type messageKind uint8
 
@@ -161,6 +193,9 @@ const (
 	kindFormHello     messageKind = 13
 	kindFormGenesis   messageKind = 14
 	kindFormStored    messageKind = 15
+	kindProgress      messageKind = 16
+	kindRejoinNotice  messageKind = 17
+	kindRejoinRequest messageKind = 18
 )
 
 func (PreVote) kind() messageKind       { return kindPreVote }
@@ -178,6 +213,9 @@ func (SnapshotAck) kind() messageKind   { return kindSnapshotAck }
 func (FormHello) kind() messageKind     { return kindFormHello }
 func (FormGenesis) kind() messageKind   { return kindFormGenesis }
 func (FormStored) kind() messageKind    { return kindFormStored }
+func (Progress) kind() messageKind      { return kindProgress }
+func (RejoinNotice) kind() messageKind  { return kindRejoinNotice }
+func (RejoinRequest) kind() messageKind { return kindRejoinRequest }
 
 // Bulk reports whether m may be large and so must not hold up the small
 // messages that keep a leadership alive.

@@ -25,12 +25,15 @@ import (
 //	deliver [from=0] [to=1] [kind=accept] [first=2]    what is in flight now
 //	drop    [from=0] [to=1] [kind=accept] [first=2]
 //	repeat  [from=0] [to=1] [kind=accept]              delivered, and still in flight
+//	hold    [from=0] [to=1] [kind=accept]              out of the network, until release
 //	messages [kind=accept]
 //	sync id=0           the oldest sync of the disk ends
 //	slow id=0 [reads]   run and settle do not end syncs, or reads of the log
 //	fast id=0           they do both
 //	cut 0 1 2 / heal    separates these from the others; heal ends all cuts
 //	crash id=0 / restart id=0
+//	pause id=0 / resume id=0
+//	lose id=0 nonce=9   after a crash: its disk is empty at the next restart
 //	snapshot id=0       taken, and the log dropped
 //	install from=0 to=1 / snapshot-ended id=0 to=1 [through=3]
 //	log-read id=0       the oldest read of the log on disk is answered
@@ -90,6 +93,10 @@ func (c *cluster) command(d *datadriven.TestData) string {
 		c.settle()
 	case "deliver", "drop", "repeat":
 		return c.move(d)
+	case "hold":
+		return c.hold(d)
+	case "release":
+		c.network, c.held = append(c.network, c.held...), nil
 	case "messages":
 		return c.listMessages(d)
 	case "cut":
@@ -106,8 +113,14 @@ func (c *cluster) command(d *datadriven.TestData) string {
 
 // nodeCommand carries out a command that is for one replica.
 func (c *cluster) nodeCommand(d *datadriven.TestData, n *node) string {
-	if d.Cmd == "restart" {
+	switch d.Cmd {
+	case "restart":
 		c.start(n)
+		return ""
+	case "lose":
+		var nonce uint64
+		d.ScanArgs(c.t, "nonce", &nonce)
+		c.lose(n, nonce)
 		return ""
 	}
 	switch d.Cmd {
@@ -131,6 +144,9 @@ func (c *cluster) nodeCommand(d *datadriven.TestData, n *node) string {
 		n.slow, n.slowRead = n.slow || !d.HasArg("reads"), n.slowRead || d.HasArg("reads")
 	case "fast":
 		n.slow, n.slowRead = false, false
+	case "pause", "resume":
+		n.paused = d.Cmd == "pause"
+		return ""
 	case "crash":
 		c.crash(n)
 		return ""
@@ -192,6 +208,22 @@ func (c *cluster) move(d *datadriven.TestData) string {
 	if len(out) == 0 {
 		return "no such message\n"
 	}
+	return b.String()
+}
+
+// hold takes the messages that fit out of the network.
+func (c *cluster) hold(d *datadriven.TestData) string {
+	var stay []Envelope
+	var b strings.Builder
+	for _, e := range c.network {
+		if !c.fits(d, e) {
+			stay = append(stay, e)
+			continue
+		}
+		c.held = append(c.held, e)
+		b.WriteString(showMessage(e) + "\n")
+	}
+	c.network = stay
 	return b.String()
 }
 

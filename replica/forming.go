@@ -6,17 +6,18 @@ import (
 	"diskv/paxos"
 )
 
-// forming is what a replica knows of a group that has not formed.
+// forming is what a replica knows that is not in a group yet, or not again.
 type forming struct {
 	helloAt time.Duration
-	lives   paxos.Vector // member 0: the disks that have said hello
-	pending *NewIdentity // being stored
-	genesis paxos.Vector // of pending
-	lost    bool         // the group has formed with another disk in this one's place
+	lives   paxos.Vector            // the disks that have said hello, and the own one
+	echoed  [paxos.MaxReplicas]bool // they have heard of this one
+	pending *NewIdentity            // being stored
+	genesis paxos.HardState         // first hard state of pending, if that has a log
+	wrong   string                  // why this replica cannot be in the group that there is
 	refused [paxos.MaxReplicas]bool
 }
 
-// helloInterval is how often a member of a group that has not formed says so.
+// helloInterval is how often a replica that is in no group says so.
 const helloInterval = 100 * time.Millisecond
 
 // startForming begins to look for the other members. A group forms once, with
@@ -29,15 +30,27 @@ func (r *Replica) startForming() {
 }
 
 func (r *Replica) tickForming() {
-	if r.form.pending != nil || r.now.Mono < r.form.helloAt {
-		return
+	if r.form.pending == nil && r.now.Mono >= r.form.helloAt {
+		r.form.helloAt = r.now.Mono + helloInterval
+		r.sayHello()
 	}
-	r.form.helloAt = r.now.Mono + helloInterval
+	r.tickRecovery()
+}
+
+// sayHello asks every other member what group this is.
+func (r *Replica) sayHello() {
 	for id := range paxos.ReplicaID(r.id.Size) {
 		if id != r.id.Index {
-			r.sendForm(id, 0, paxos.FormHello{Size: uint8(r.id.Size), Lease: r.id.Lease})
+			r.sendHello(id)
 		}
 	}
+}
+
+func (r *Replica) sendHello(to paxos.ReplicaID) {
+	r.sendForm(to, 0, paxos.FormHello{
+		Size: uint8(r.id.Size), Lease: r.id.Lease, Recovering: r.id.Phase == PhaseRecovering,
+		Echo: r.form.lives[to].Nonce,
+	})
 }
 
 func (r *Replica) sendForm(to paxos.ReplicaID, cluster paxos.ClusterID, m paxos.Message) {
@@ -58,29 +71,38 @@ func (r *Replica) onFormHello(e paxos.Envelope, m paxos.FormHello) {
 	}
 	r.form.refused[e.From] = false
 	if r.core != nil {
-		// Whether the genesis has the nonce of its disk tells it whether it is
-		// late, or has lost its disk.
-		r.sendForm(e.From, r.id.Cluster, paxos.FormGenesis{
-			Size: uint8(r.id.Size), Lease: r.id.Lease, Vector: r.core.HardState().Vector,
-		})
+		// Whether the nonce of its disk is among the lives tells it whether it is
+		// late, or has lost its disk. One that recovers itself tells nothing: it
+		// knows only what it was told.
+		if r.id.Phase == PhaseMember {
+			r.sendForm(e.From, r.id.Cluster, paxos.FormGenesis{
+				Size: uint8(r.id.Size), Lease: r.id.Lease, Led: r.hasLeader, Vector: r.core.Lives(),
+			})
+		}
 		return
 	}
-	r.form.lives[e.From] = e.Life
-	r.mintGenesis()
+	if !m.Recovering {
+		r.form.lives[e.From] = e.Life
+		r.form.echoed[e.From] = m.Echo == r.id.Life.Nonce
+		if !r.form.echoed[e.From] {
+			r.sendHello(e.From)
+		}
+		r.mintGenesis()
+	}
 }
 
 // mintGenesis makes the beginning of the group, on member 0, once every member
 // has said hello.
 func (r *Replica) mintGenesis() {
-	if r.id.Index != 0 || r.form.pending != nil || r.form.lost {
+	if r.id.Index != 0 || r.id.Phase != PhaseForming || r.form.pending != nil || r.form.wrong != "" {
 		return
 	}
-	for _, l := range r.form.lives[:r.id.Size] {
-		if l.Nonce == 0 {
+	for id := range r.id.Size {
+		if !r.form.echoed[id] && id != int(r.id.Index) {
 			return
 		}
 	}
-	r.storeGenesis(paxos.ClusterID(r.nonzero()), r.form.lives)
+	r.join(paxos.ClusterID(r.nonzero()), PhaseMember, r.form.lives)
 }
 
 func (r *Replica) nonzero() uint64 {
@@ -91,54 +113,73 @@ func (r *Replica) nonzero() uint64 {
 	}
 }
 
-func (r *Replica) storeGenesis(cluster paxos.ClusterID, v paxos.Vector) {
+// join has the identity of a member of a cluster stored, with a new log.
+func (r *Replica) join(cluster paxos.ClusterID, phase Phase, v paxos.Vector) {
 	id := r.id
-	id.Cluster, id.Phase, id.LogID = cluster, PhaseMember, r.nonzero()
-	r.form.genesis = v
-	r.form.pending = &NewIdentity{Identity: id, State: paxos.AppendHardState(nil, paxos.HardState{Vector: v})}
+	id.Cluster, id.Phase, id.LogID = cluster, phase, r.nonzero()
+	r.form.genesis = paxos.HardState{Vector: v, Recovering: phase == PhaseRecovering}
+	r.form.pending = &NewIdentity{Identity: id, State: paxos.AppendHardState(nil, r.form.genesis)}
 	r.out.Identity = r.form.pending
 }
 
 // onFormGenesis makes this replica a voter of the group that has formed, if it
-// formed with this replica's disk.
+// formed with this replica's disk. Otherwise this replica has lost its disk,
+// whatever it was told at its start, and recovers.
 func (r *Replica) onFormGenesis(e paxos.Envelope, m paxos.FormGenesis) {
-	if r.core != nil || r.form.pending != nil || r.form.lost || e.Cluster == 0 {
+	if r.core != nil || r.form.pending != nil || e.Cluster == 0 {
 		return
 	}
-	if int(m.Size) != r.id.Size || m.Lease != r.id.Lease {
-		r.form.lost = true
-		r.warn("the group has formed with other settings: start this member with the same --peers and --read",
+	switch {
+	case int(m.Size) != r.id.Size || m.Lease != r.id.Lease:
+		r.refuseGroup("the group has formed with other settings: start this member with the same --peers and --read",
 			"its size", m.Size, "size here", r.id.Size, "its lease", m.Lease, "lease here", r.id.Lease)
-		return
-	}
-	if m.Vector[r.id.Index].Nonce != r.id.Life.Nonce {
-		r.form.lost = true
-		r.warn("this member has lost its disk: its group has formed with another one in its place, so it must not vote",
+	case r.id.Cluster != 0 && r.id.Cluster != e.Cluster:
+		r.refuseGroup("the members at these addresses are of another cluster: give the --peers of this one, or an empty --dir",
+			"cluster", e.Cluster.String(), "cluster here", r.id.Cluster.String())
+	case r.id.Phase == PhaseForming && m.Vector[r.id.Index] == r.id.Life:
+		r.join(e.Cluster, PhaseMember, m.Vector)
+	case m.Led:
+		// Some member may be left over from an older cluster; one that has a
+		// leader is not.
+		r.warn("this member has lost its disk: it gets everything back from the others and does not vote until they let it",
 			"cluster", e.Cluster.String(), "told by", e.From)
-		return
+		r.join(e.Cluster, PhaseRecovering, m.Vector)
 	}
-	r.storeGenesis(e.Cluster, m.Vector)
 }
 
-// IdentityStored says that the Identity of an Output is durable. The replica is
-// a voter from now on.
+// refuseGroup says once why this replica cannot be in the group that there is.
+func (r *Replica) refuseGroup(why string, attrs ...any) {
+	if r.form.wrong == "" {
+		r.warn(why, attrs...)
+	}
+	r.form.wrong = why
+}
+
+// IdentityStored says that the Identity of an Output is durable.
 func (r *Replica) IdentityStored() {
+	was := r.id
 	r.id = r.form.pending.Identity
-	genesis := r.form.genesis
+	state := r.form.genesis
 	r.form = forming{}
+	if was.HasLog() {
+		r.core.Readmit()
+		r.event("this member votes again", "epoch", r.id.Life.Epoch, "slot", r.core.Applied())
+		return
+	}
 	r.newCore()
-	if err := r.core.RestoreHardState(paxos.HardState{Vector: genesis}); err != nil {
+	if err := r.core.RestoreHardState(state); err != nil {
 		panic("replica: a new log with a state: " + err.Error())
 	}
 	r.core.Start(r.now.Mono, r.now.Wall)
-	r.event("group has formed", "cluster", r.id.Cluster.String(), "members", r.id.Size)
+	if r.id.Phase == PhaseMember {
+		r.event("group has formed", "cluster", r.id.Cluster.String(), "members", r.id.Size)
+	}
 	for id := range paxos.ReplicaID(r.id.Size) {
-		if id == r.id.Index {
-			continue
-		}
-		if r.id.Index == 0 {
-			r.sendForm(id, r.id.Cluster, paxos.FormGenesis{Size: uint8(r.id.Size), Lease: r.id.Lease, Vector: genesis})
-		} else if id == 0 {
+		switch {
+		case id == r.id.Index || r.id.Phase != PhaseMember:
+		case r.id.Index == 0:
+			r.sendForm(id, r.id.Cluster, paxos.FormGenesis{Size: uint8(r.id.Size), Lease: r.id.Lease, Vector: state.Vector})
+		case id == 0:
 			r.sendForm(id, r.id.Cluster, paxos.FormStored{})
 		}
 	}

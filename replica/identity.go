@@ -114,6 +114,11 @@ func DecodeIdentity(b []byte) (Identity, error) {
 	return id, nil
 }
 
+// HasLog reports whether there is a log, which holds what this replica has seen
+// of its group. A replica without one knows nothing yet: its group has not
+// formed, or it has lost its disk and has not been told what group it is in.
+func (id Identity) HasLog() bool { return id.LogID != 0 }
+
 // valid reports what in id cannot be.
 func (id Identity) valid() error {
 	switch {
@@ -127,6 +132,8 @@ func (id Identity) valid() error {
 		return errors.New("no nonce")
 	case id.Phase == PhaseMember && (id.Cluster == 0 || id.LogID == 0):
 		return errors.New("a member without a cluster or a log")
+	case id.Phase == PhaseForming && id.LogID != 0, id.LogID != 0 && id.Cluster == 0:
+		return errors.New("a log without a cluster")
 	}
 	return nil
 }

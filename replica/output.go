@@ -29,8 +29,8 @@ type Output struct {
 
 	Replies []Reply
 
-	// Identity is to be stored durably in IDENTITY, after a log whose first
-	// state is State has been created. IdentityStored answers.
+	// Identity is to be stored durably in IDENTITY; if it has a State, after a
+	// log whose first state that is has been created. IdentityStored answers.
 	Identity *NewIdentity
 
 	// LogReads ask for chosen entries from the log; LogRead answers each.
@@ -51,6 +51,11 @@ type Output struct {
 	// DropSnapshots, if not zero, says that snapshots below a slot are no
 	// longer needed.
 	DropSnapshots paxos.Slot
+
+	// Lost, if not empty, says why the disk of this replica is not the one that
+	// it last voted with. It is to be put aside, and the replica to be started
+	// again as one that has lost its disk.
+	Lost string
 
 	// Events are for the operator, one line each.
 	Events []Event
@@ -98,10 +103,11 @@ type Reply struct {
 	Data    []byte // of the state machine; not changed any more
 }
 
-// NewIdentity is the identity of a replica that becomes a member.
+// NewIdentity is the identity of a replica that becomes a member, or learns
+// what group it recovers in.
 type NewIdentity struct {
 	Identity Identity
-	State    []byte // the first hard state of the log
+	State    []byte // the first hard state of a new log; nil if there is one
 }
 
 // SnapshotInfo names a snapshot file.

@@ -139,7 +139,7 @@ func TestNewRefuses(t *testing.T) {
 		want   string
 	}{
 		{"index", func(c *Config) { c.Identity.Index = 3 }, "index 3 in a group of 3"},
-		{"recovering", func(c *Config) { c.Identity.Phase = PhaseRecovering }, "lost its disk"},
+		{"log without a cluster", func(c *Config) { c.Identity.Phase, c.Identity.Cluster = PhaseRecovering, 0 }, "a log without a cluster"},
 		{"header of another snapshot", func(c *Config) { c.Snapshot.Slot, c.Header.Slot = 5, 4 }, "header for slot 4"},
 		{"damaged state", func(c *Config) { c.Snapshot.Slot, c.Header.Slot = 5, 5 }, "snapshot of slot 5: hard state"},
 	}
@@ -153,7 +153,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 	t.Run("log of a group that has not formed", func(t *testing.T) {
 		id := good
-		id.Phase = PhaseForming
+		id.Phase, id.Cluster, id.LogID = PhaseForming, 0, 0
 		r, err := New(Config{Identity: id, Machine: newTestMachine(), Rand: rand.New(rand.NewPCG(1, 2))})
 		require.NoError(t, err)
 		require.ErrorContains(t, r.Replay(Record{Kind: RecordState}), "has not formed")

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -88,6 +87,8 @@ type Replica struct {
 	now     Time
 
 	form      forming
+	recovery  recovery
+	roster    roster
 	proposals proposals
 	reads     reads
 	snapshots snapshots
@@ -116,12 +117,8 @@ func New(cfg Config) (*Replica, error) {
 		reads:     reads{groups: make(map[uint64][]query)},
 		snapshots: snapshots{newest: cfg.Snapshot},
 	}
-	switch r.id.Phase {
-	case PhaseForming:
+	if !r.id.HasLog() {
 		return r, nil
-	case PhaseRecovering:
-		return nil, errors.New("this member lost its disk and was recovering, which this release cannot go on with: start the release that began it")
-	case PhaseMember:
 	}
 	r.newCore()
 	if cfg.Snapshot.Slot != 0 {
@@ -141,7 +138,8 @@ func New(cfg Config) (*Replica, error) {
 func (r *Replica) newCore() {
 	r.core = paxos.New(paxos.Config{
 		Cluster: r.id.Cluster, Group: r.id.Group, ID: r.id.Index, Size: r.id.Size, Life: r.id.Life,
-		Rand: r.rand, Lease: r.id.Lease,
+		Recovering: r.id.Phase == PhaseRecovering,
+		Rand:       r.rand, Lease: r.id.Lease,
 		ElectionTimeout: r.opts.ElectionTimeout, Heartbeat: r.opts.Heartbeat,
 		WindowBytes: r.opts.WindowBytes, MessageBytes: r.opts.MessageBytes, InflightBytes: r.opts.InflightBytes,
 	})
@@ -208,6 +206,7 @@ func (r *Replica) Tick(now Time) {
 	r.noteLeader()
 	r.expireRequests()
 	r.tickSnapshots()
+	r.tickRecovery()
 }
 
 // Heard says that bytes of another member have arrived.
@@ -230,6 +229,7 @@ func (r *Replica) Receive(e paxos.Envelope) {
 	if e.Group != r.id.Group || e.To != r.id.Index || int(e.From) >= r.id.Size || e.From == r.id.Index {
 		return
 	}
+	r.noteMember(e)
 	switch m := e.Message.(type) {
 	case paxos.FormHello:
 		r.onFormHello(e, m)
@@ -258,6 +258,7 @@ func (r *Replica) Receive(e paxos.Envelope) {
 // durable.
 func (r *Replica) LogDurable(n uint64) {
 	r.core.Durable(n)
+	r.readmitAfter(n)
 	r.noteLeader()
 }
 
@@ -356,6 +357,7 @@ func (r *Replica) takeReady(rd paxos.Ready) {
 		panic(fmt.Sprintf("replica %d: %v", r.id.Index, err))
 	}
 	r.answerReads(rd.Reads)
+	r.noteRecovery(rd)
 	for _, id := range rd.NeedSnapshot {
 		r.startTransfer(id)
 	}
@@ -373,7 +375,7 @@ func (r *Replica) record(rec Record) {
 // here.
 func (r *Replica) apply(entries []paxos.Entry) error {
 	for _, e := range entries {
-		if e.Kind == paxos.KindNoop {
+		if e.Kind != paxos.KindBatch {
 			r.machine.Begin(uint64(e.Slot), r.logTime)
 			r.settle(e.Slot, batch{}, nil)
 			continue

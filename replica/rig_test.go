@@ -45,6 +45,7 @@ type member struct {
 	slowTasks bool
 	failSaves bool // snapshots cannot be written
 
+	lost    string // why the replica says that its disk is lost
 	replies map[Token]Reply
 	events  []Event
 	outputs int
@@ -95,6 +96,17 @@ func (m *member) format(nonce uint64) {
 		Life: paxos.Life{Nonce: nonce}, Boot: 1, BootID: nonce,
 	}
 	m.log, m.snapshots, m.partial = nil, map[paxos.Slot]snapshotFile{}, map[[32]byte][]byte{}
+}
+
+// loseDisk ends the process of m and empties its disk, as a start without
+// --bootstrap finds it.
+func (m *member) loseDisk() {
+	boot := m.identity.Boot
+	if m.r != nil {
+		m.crash()
+	}
+	m.format(uint64(m.index) + 1000*(boot+1))
+	m.identity.Phase, m.identity.Boot = PhaseRecovering, boot+1
 }
 
 func (g *rig) startAll() {
@@ -159,6 +171,7 @@ func (m *member) carryOut() {
 		m.replies[reply.Token] = reply
 	}
 	m.events = append(m.events, out.Events...)
+	m.lost += out.Lost
 	if id := out.Identity; id != nil {
 		m.tasks = append(m.tasks, func() { m.storeIdentity(id) })
 	}
@@ -171,7 +184,9 @@ func (m *member) storeIdentity(id *NewIdentity) {
 		m.crash()
 		return
 	}
-	m.log = []Record{{Kind: RecordState, Payload: id.State}}
+	if id.State != nil {
+		m.log = []Record{{Kind: RecordState, Payload: id.State}}
+	}
 	m.identity = id.Identity
 	if m.crashAfter != nil && m.crashAfter() {
 		m.crash()

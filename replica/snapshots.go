@@ -14,10 +14,10 @@ type snapshots struct {
 	failedAt time.Duration // when one could not be written
 	failed   bool
 
-	written  int64         // appended to the log in all
+	written   int64          // appended to the log in all
 	logBytes  int64          // of records that the newest snapshot asked for does not cover
 	unapplied []appendedSlot // entries among them that are not applied, as they were appended
-	activeAt time.Duration // when the last record was appended
+	activeAt  time.Duration  // when the last record was appended
 
 	sending  [paxos.MaxReplicas]*transfer
 	incoming *incoming
@@ -122,7 +122,7 @@ func (r *Replica) considerSnapshot() {
 	s.taking = &SnapshotTask{
 		Header: SnapshotHeader{
 			Slot: r.core.Applied(), LogTime: r.logTime,
-			State: paxos.AppendHardState(nil, h),
+			State: paxos.AppendHardState(nil, r.core.SnapshotState()),
 		},
 		Image: r.machine.Image(),
 	}

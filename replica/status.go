@@ -36,13 +36,15 @@ type MemberStatus struct {
 // Status describes the replica.
 func (r *Replica) Status() Status {
 	s := Status{Identity: r.id, Role: "forming", LogTime: r.logTime, LogBytes: r.snapshots.logBytes, Snapshot: r.snapshots.newest}
-	if r.form.lost {
-		s.Role = "lost"
+	if r.id.Phase == PhaseRecovering {
+		s.Role = "recovering"
 	}
 	if r.core == nil {
 		return s
 	}
-	s.Role = r.core.Role().String()
+	if !r.core.Recovering() {
+		s.Role = r.core.Role().String()
+	}
 	s.Leader, s.HasLeader = r.core.LeaderID()
 	s.Ballot, s.Commit, s.Applied = r.core.Promised(), r.core.Commit(), r.core.Applied()
 	s.Last, s.LogStart = r.core.Last(), r.core.LogStart()
@@ -65,16 +67,21 @@ func (r *Replica) Leader() (id paxos.ReplicaID, known, leading bool) {
 // Unix epoch.
 func (r *Replica) LeaderTime() (int64, bool) { return r.leaderTime(), r.leading }
 
-// Ready reports whether the replica can serve: it leads, or it follows a
+// Ready reports whether the replica can serve: it votes, and leads or follows a
 // leader. If not, why says in words what is missing.
 func (r *Replica) Ready() (ok bool, why string) {
 	switch {
-	case r.form.lost:
-		return false, "this member lost its disk, or was started with the settings of another group; it does not vote"
-	case r.core == nil:
+	case r.form.wrong != "":
+		return false, r.form.wrong
+	case r.core == nil && r.id.Phase == PhaseForming && !r.outlived():
 		return false, fmt.Sprintf("the group has not formed: waiting for all %d members to be started with --bootstrap", r.id.Size)
+	case r.core == nil:
+		return false, "this member lost its disk, or its group has never formed; it waits for a group with a leader: " + r.missing()
 	case !r.hasLeader:
-		return false, fmt.Sprintf("no leader: fewer than %d of %d members can be reached, or an election is under way", r.id.Size/2+1, r.id.Size)
+		return false, fmt.Sprintf("no leader: fewer than %d of %d members can be reached, or an election is under way; %s",
+			r.id.Size/2+1, r.id.Size, r.missing())
+	case r.id.Phase == PhaseRecovering:
+		return false, fmt.Sprintf("this member lost its disk and is recovering: slot %d of %d; it does not vote yet", r.core.Applied(), r.core.Commit())
 	}
 	return true, ""
 }

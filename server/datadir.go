@@ -26,6 +26,7 @@ type dataDir struct {
 	path string
 	lock *os.File
 	id   replica.Identity
+	lost string // why the directory was found to be a lost disk; empty if it was not
 }
 
 func (d *dataDir) walPath() string        { return filepath.Join(d.path, "wal") }
@@ -50,16 +51,13 @@ func openDir(o *Options, draw func() uint64) (*dataDir, error) {
 
 func (d *dataDir) makeAndLock(o *Options) error {
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
-		if !o.single() && !o.Bootstrap {
-			return fmt.Errorf("data directory %s does not exist: %w", d.path, errNoData)
-		}
 		if err := makeDirs(d.path); err != nil {
 			return fmt.Errorf("make data directory: %w", err)
 		}
 	} else if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	} else if _, err := os.Stat(d.identityPath()); errors.Is(err, fs.ErrNotExist) {
-		if err := d.checkEmpty(); err != nil { // before anything is written into it
+		if err := d.checkEmpty(o); err != nil { // before anything is written into it
 			return err
 		}
 	}
@@ -94,11 +92,8 @@ func makeDirs(path string) error {
 	return syncDir(above)
 }
 
-// errNoData says why a member of a group does not start without its data.
-var errNoData = errors.New("a member of a group does not begin with nothing, since it may have voted before;" +
-	" if this group has never run, start every member with --bootstrap once, else put this member's directory back")
-
-// identify reads IDENTITY, or formats the directory, and counts the start.
+// identify reads IDENTITY, or formats the directory, and counts the start. A
+// member of a group whose IDENTITY is missing or damaged has lost its disk.
 func (d *dataDir) identify(o *Options, draw func() uint64) error {
 	b, err := os.ReadFile(d.identityPath())
 	switch {
@@ -111,6 +106,8 @@ func (d *dataDir) identify(o *Options, draw func() uint64) error {
 	default:
 		d.id, err = replica.DecodeIdentity(b)
 		switch {
+		case errors.Is(err, replica.ErrIdentity) && !o.single():
+			return d.loseIdentity(o, draw, b, err)
 		case errors.Is(err, replica.ErrIdentity):
 			return fmt.Errorf("%s: %w; nothing was changed: put the file back as it was", d.identityPath(), err)
 		case err != nil:
@@ -125,15 +122,34 @@ func (d *dataDir) identify(o *Options, draw func() uint64) error {
 	return d.store(d.id)
 }
 
+// loseIdentity keeps a damaged IDENTITY aside.
+func (d *dataDir) loseIdentity(o *Options, draw func() uint64, content []byte, damaged error) error {
+	d.id = replica.Identity{}
+	d.lost = damaged.Error()
+	to, err := d.aside(d.lost)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(to, "IDENTITY"), content); err != nil {
+		return fmt.Errorf("put aside IDENTITY: %w", err)
+	}
+	return d.recovering(o, draw, d.lost)
+}
+
 // checkEmpty reports what a directory without IDENTITY holds that is not there
-// by itself.
-func (d *dataDir) checkEmpty() error {
+// by itself. What a member of a group may have left there is a lost disk.
+func (d *dataDir) checkEmpty(o *Options) error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
+	d.lost = ""
 	for _, e := range entries {
-		if name := e.Name(); name != "LOCK" && name != "lost+found" && !strings.HasPrefix(name, "IDENTITY.") {
+		switch name := e.Name(); {
+		case name == "LOCK", name == "lost+found", strings.HasPrefix(name, "IDENTITY."):
+		case !o.single() && (name == "wal" || name == "snapshot" || name == "quarantine"):
+			d.lost = "IDENTITY is missing"
+		default:
 			return fmt.Errorf("data directory %s has no IDENTITY but holds %s: it is not diskv's, or it has lost files;"+
 				" give an empty directory, or put the lost files back", d.path, name)
 		}
@@ -141,13 +157,18 @@ func (d *dataDir) checkEmpty() error {
 	return nil
 }
 
-// format makes an empty directory that of a replica whose group has not formed.
+// format makes an empty directory that of a replica whose group has not formed,
+// or, where nobody has said that the group is new, of one that has lost its
+// disk.
 func (d *dataDir) format(o *Options, draw func() uint64) error {
-	if err := d.checkEmpty(); err != nil {
+	if err := d.checkEmpty(o); err != nil {
 		return err
 	}
-	if !o.single() && !o.Bootstrap {
-		return fmt.Errorf("data directory %s is empty: %w", d.path, errNoData)
+	if d.lost == "" && !o.single() && !o.Bootstrap {
+		d.lost = "the data directory is empty, and --bootstrap was not given"
+	}
+	if d.lost != "" {
+		return d.recovering(o, draw, d.lost)
 	}
 	d.id = replica.Identity{
 		Group: paxos.GroupID(o.Group), Index: paxos.ReplicaID(o.Index), Size: len(o.Peers), Lease: o.Lease,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/replica"
 	"diskv/server"
 )
 
@@ -146,13 +147,91 @@ func TestSnapshotThatIsNeededIsMissed(t *testing.T) {
 				s, err := n.Status()
 				return err == nil && s.Snapshot.Slot > 0 && s.Snapshot.Slot == s.Last && s.LogStart > s.Last
 			}, patience, time.Millisecond)
-			for i := range size {
-				require.NoError(t, g.halt(i))
-			}
+			require.NoError(t, g.halt(0))
 			require.NoError(t, os.RemoveAll(filepath.Join(g.opts[0].Dir, "snapshot")))
-			err := g.tryStart(0)
-			require.ErrorContains(t, err, "a snapshot is missing")
-			require.ErrorContains(t, err, "put back what belongs here")
+			if size == 1 {
+				err := g.tryStart(0)
+				require.ErrorContains(t, err, "a snapshot is missing")
+				require.ErrorContains(t, err, "put back what belongs here")
+				return
+			}
+			g.start(0)
+			g.awaitRecovered(0)
+			require.Contains(t, g.logs[0].String(), "a snapshot is missing")
+		})
+	}
+}
+
+// awaitRecovered waits until a member that lost its disk is a voter again.
+func (g *group) awaitRecovered(i int) {
+	g.t.Helper()
+	require.Eventually(g.t, func() bool {
+		s, err := g.nodes[i].Status()
+		return err == nil && s.Ready && s.Identity.Phase == replica.PhaseMember && s.Identity.Life.Epoch == 1
+	}, patience, 5*time.Millisecond)
+}
+
+// TestDamagedFilesOfAMemberAreALostDisk: the bad files are put aside with a note
+// of why, and the others give everything back.
+func TestDamagedFilesOfAMemberAreALostDisk(t *testing.T) {
+	t.Parallel()
+	flip := func(t *testing.T, name string) {
+		t.Helper()
+		b, err := os.ReadFile(name)
+		require.NoError(t, err)
+		b[len(b)/2] ^= 1
+		require.NoError(t, os.WriteFile(name, b, 0o600))
+	}
+	tests := []struct {
+		name   string
+		change func(t *testing.T, dir string)
+		why    string
+		kept   string // in quarantine
+	}{
+		{"empty directory", func(t *testing.T, dir string) {
+			t.Helper()
+			require.NoError(t, os.RemoveAll(dir))
+		}, "--bootstrap was not given", ""},
+		{"no IDENTITY", func(t *testing.T, dir string) {
+			t.Helper()
+			require.NoError(t, os.Remove(filepath.Join(dir, "IDENTITY")))
+		}, "IDENTITY is missing", "wal/MANIFEST"},
+		{"damaged IDENTITY", func(t *testing.T, dir string) {
+			t.Helper()
+			flip(t, filepath.Join(dir, "IDENTITY"))
+		}, "IDENTITY is damaged", "IDENTITY"},
+		{"damaged log", func(t *testing.T, dir string) {
+			t.Helper()
+			flip(t, segmentFile(t, dir))
+		}, "log damaged: ", "wal/MANIFEST"},
+		{"lost log", func(t *testing.T, dir string) {
+			t.Helper()
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, "wal")))
+		}, "has lost its log", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := startGroup(t, 3)
+			require.Equal(t, "OK", g.dial(g.leader()).do("SET k v"))
+			require.NoError(t, g.halt(0))
+			tt.change(t, g.opts[0].Dir)
+			g.opts[0].Bootstrap = false
+			g.start(0)
+			g.awaitRecovered(0)
+			require.Contains(t, g.logs[0].String(), "this member has lost its disk")
+			require.Contains(t, g.logs[0].String(), tt.why)
+			if tt.kept == "" {
+				return
+			}
+			kept, err := filepath.Glob(filepath.Join(g.opts[0].Dir, "quarantine", "lost-*", tt.kept))
+			require.NoError(t, err)
+			require.NotEmpty(t, kept)
+			notes, err := filepath.Glob(filepath.Join(g.opts[0].Dir, "quarantine", "lost-*", "WHY"))
+			require.NoError(t, err)
+			why, err := os.ReadFile(notes[0])
+			require.NoError(t, err)
+			require.Contains(t, string(why), tt.why)
 		})
 	}
 }
@@ -202,15 +281,19 @@ func TestSocketOfAProcessThatDiedIsReplaced(t *testing.T) {
 	require.Equal(t, "PONG", g.dial(0).do("PING"))
 }
 
-func TestMemberOfAGroupDoesNotBeginWithNothing(t *testing.T) {
+func TestMembersThatBeginWithNothingFormNoGroup(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t, 3, func(o *server.Options) { o.Bootstrap = false })
-	err := g.tryStart(0)
-	require.ErrorContains(t, err, "does not exist: a member of a group does not begin with nothing")
-	require.ErrorContains(t, err, "start every member with --bootstrap once, else put this member's directory back")
-	require.NoDirExists(t, g.opts[0].Dir)
-	require.NoError(t, os.Mkdir(g.opts[0].Dir, 0o700))
-	require.ErrorContains(t, g.tryStart(0), "is empty: a member of a group does not begin with nothing")
+	for i := range 3 {
+		g.start(i)
+	}
+	require.Eventually(t, func() bool {
+		_, why := g.get(0, "/readyz")
+		return strings.Contains(why, "lost their disks: 0,1,2")
+	}, patience, 5*time.Millisecond)
+	for i := range 3 {
+		require.Contains(t, g.dial(i).do("GET k"), "-CLUSTERDOWN")
+	}
 }
 
 func TestForeignDirectoryIsLeftAlone(t *testing.T) {
@@ -234,7 +317,7 @@ func TestBootstrapIsHarmlessAfterwards(t *testing.T) {
 	require.Equal(t, "30", g.dial(g.leader()).do("DBSIZE"))
 }
 
-func TestMemberThatLostItsDirectoryDoesNotVote(t *testing.T) {
+func TestMemberThatLostItsDirectoryVotesWhenItIsLetBack(t *testing.T) {
 	t.Parallel()
 	g := stopped(t, 3)
 	require.NoError(t, os.RemoveAll(g.opts[0].Dir))
@@ -245,7 +328,7 @@ func TestMemberThatLostItsDirectoryDoesNotVote(t *testing.T) {
 		status, why := g.get(0, "/readyz")
 		return status == 503 && strings.Contains(why, "this member lost its disk")
 	}, patience, 5*time.Millisecond)
-	require.Contains(t, g.logs[0].String(), "this member has lost its disk: its group has formed with another one in its place, so it must not vote")
+	require.Equal(t, 1, strings.Count(g.dial(0).do("GET k"), "-CLUSTERDOWN"))
 	begun := time.Now()
 	require.Never(t, func() bool {
 		_, why := g.get(1, "/readyz")
@@ -257,7 +340,7 @@ func TestMemberThatLostItsDirectoryDoesNotVote(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.HasPrefix(g.dial(2).do("CLUSTER SLOTS"), "[[0 ") }, patience, 5*time.Millisecond)
 	c := g.dial(g.leader())
 	require.Equal(t, "30", c.do("DBSIZE"), "the other two go on without it")
-	require.Contains(t, g.dial(0).do("GET k0"), "-CLUSTERDOWN this member lost its disk")
+	g.awaitRecovered(0)
 }
 
 func TestDirectoriesOfTwoClustersSwapped(t *testing.T) {

@@ -25,15 +25,8 @@ func (n *Node) load() error {
 		return err
 	}
 	cfg := replica.Config{Options: n.opts.Replica, Identity: n.dir.id, Machine: machine{kv.New()}, Rand: newRand()}
-	if n.dir.id.Phase == replica.PhaseForming {
-		// A log that was made for a genesis that was then not stored has never
-		// held a vote.
-		if err := os.RemoveAll(n.dir.walPath()); err != nil {
-			return fmt.Errorf("remove unused log: %w", err)
-		}
-		var err error
-		n.replica, err = replica.New(cfg)
-		return err
+	if !n.dir.id.HasLog() {
+		return n.loadNothing(cfg)
 	}
 	begun := time.Now()
 	if err := n.loadSnapshot(&cfg); err != nil {
@@ -54,11 +47,30 @@ func (n *Node) load() error {
 	return nil
 }
 
+// loadNothing builds a replica that is in no group yet, or not again.
+func (n *Node) loadNothing(cfg replica.Config) error {
+	if n.dir.id.Phase == replica.PhaseForming {
+		// A log that was made for a genesis that was then not stored has never
+		// held a vote.
+		if err := os.RemoveAll(n.dir.walPath()); err != nil {
+			return fmt.Errorf("remove unused log: %w", err)
+		}
+	} else if err := n.dir.putAside("left over by a start that was interrupted while it put a lost disk aside"); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.dir.snapshotPath(), 0o750); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	var err error
+	n.replica, err = replica.New(cfg)
+	return err
+}
+
 // loadSnapshot puts the newest snapshot into cfg, if there is one.
 func (n *Node) loadSnapshot(cfg *replica.Config) error {
 	info, ok, err := snapshot.Newest(n.dir.snapshotPath())
 	if err != nil {
-		return fmt.Errorf("newest snapshot: %w", err)
+		return asDamage(fmt.Errorf("newest snapshot: %w", err))
 	}
 	if !ok {
 		return nil
@@ -70,7 +82,7 @@ func (n *Node) loadSnapshot(cfg *replica.Config) error {
 	}
 	loaded, err := readSnapshot(info.Path)
 	if err != nil {
-		return err
+		return asDamage(err)
 	}
 	cfg.Machine, cfg.Header, cfg.Snapshot = loaded.Machine, loaded.Header, snapshotInfo(info)
 	return nil
@@ -108,17 +120,17 @@ func (n *Node) openLog(r *replica.Replica, loaded paxos.Slot) error {
 		}
 		if err := r.Replay(out); err != nil {
 			// The record's checksum was right: what it goes on from is missing.
-			return fmt.Errorf("record %d does not fit on %s (%w): a snapshot is missing, or %s and %s are not of the same time;"+
+			return damage{fmt.Errorf("record %d does not fit on %s (%w): a snapshot is missing, or %s and %s are not of the same time;"+
 				" nothing was changed: put back what belongs here",
-				rec.Index, baseName(loaded), err, n.dir.walPath(), n.dir.snapshotPath())
+				rec.Index, baseName(loaded), err, n.dir.walPath(), n.dir.snapshotPath())}
 		}
 		return nil
 	})
 	switch {
 	case errors.Is(err, wal.ErrNoLog):
-		return fmt.Errorf("data directory %s has lost its log: put the directory %s back", n.dir.path, n.dir.walPath())
+		return damage{fmt.Errorf("data directory %s has lost its log: put the directory %s back", n.dir.path, n.dir.walPath())}
 	case err != nil:
-		return fmt.Errorf("data directory %s: %w", n.dir.path, err)
+		return asDamage(fmt.Errorf("data directory %s: %w", n.dir.path, err))
 	}
 	n.log = log
 	if report.LogID != n.dir.id.LogID {
@@ -129,14 +141,25 @@ func (n *Node) openLog(r *replica.Replica, loaded paxos.Slot) error {
 		if report.Cut != nil {
 			what = report.Cut.String()
 		}
-		return fmt.Errorf("data directory %s: the log may lack records that were acknowledged, so this member must not vote (%s);"+
+		return damage{fmt.Errorf("data directory %s: the log may lack records that were acknowledged, so this member must not vote (%s);"+
 			" what was cut is kept in %s; put back a wal/ that is whole, or leave this member stopped: the others of its group go on without it",
-			n.dir.path, what, n.dir.quarantinePath())
+			n.dir.path, what, n.dir.quarantinePath())}
 	}
 	if report.Torn {
 		n.logger.Warn("torn end of the log cut, as after a power cut; nothing acknowledged is lost", "cut", report.Cut.String())
 	}
 	return nil
+}
+
+// asDamage tells what a damaged file has shown from what the system or the
+// program could not do.
+func asDamage(err error) error {
+	var inLog *wal.CorruptionError
+	var inSnapshot *snapshot.CorruptionError
+	if errors.As(err, &inLog) || errors.As(err, &inSnapshot) || errors.Is(err, kv.ErrRecord) {
+		return damage{err}
+	}
+	return err
 }
 
 // baseName says on what the log is replayed.

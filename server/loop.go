@@ -70,6 +70,9 @@ func (n *Node) carryOut(out replica.Output) {
 		n.storeIdentity(out.Identity)
 	}
 	n.carryOutDisk(out)
+	if out.Lost != "" {
+		n.fail(lostDisk{out.Lost})
+	}
 	for _, ev := range out.Events {
 		if ev.Warn {
 			n.logger.Warn(ev.Text, ev.Attrs...)
@@ -135,13 +138,15 @@ func (n *Node) sendAll(messages []paxos.Envelope) {
 	}
 }
 
-// storeIdentity makes this replica a member durably: first a log, then the
-// IDENTITY that says that there is one.
+// storeIdentity makes this replica a member durably, or a voter again: first a
+// log, if there is none, then the IDENTITY that says that there is one.
 func (n *Node) storeIdentity(id *replica.NewIdentity) {
-	log, err := wal.Create(n.dir.walPath(), id.Identity.LogID, id.State, n.logOptions())
-	if err == nil {
-		n.log = log
-		err = syncDir(n.dir.path)
+	var err error
+	if id.State != nil {
+		n.log, err = wal.Create(n.dir.walPath(), id.Identity.LogID, id.State, n.logOptions())
+		if err == nil {
+			err = syncDir(n.dir.path)
+		}
 	}
 	if err == nil {
 		err = n.dir.store(id.Identity)

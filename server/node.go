@@ -78,7 +78,11 @@ type route struct {
 
 // Open locks and checks the directory, loads what it holds and opens the
 // listening sockets. Every error says what is wrong with which option or file.
-func Open(o Options) (*Node, error) {
+func Open(o Options) (*Node, error) { return open(o, "") }
+
+// open is Open. A directory that is known to be a lost disk, for a reason, is
+// put aside first.
+func open(o Options, lost string) (*Node, error) {
 	o.setDefaults()
 	if err := o.check(); err != nil {
 		return nil, err
@@ -95,13 +99,51 @@ func Open(o Options) (*Node, error) {
 		return nil, withRemedy(err, o.Dir)
 	}
 	n.dir = dir
-	for _, step := range []func() error{n.load, n.connect, n.listen} {
+	if lost != "" {
+		if err := n.lose(lost); err != nil {
+			n.release()
+			return nil, withRemedy(err, o.Dir)
+		}
+	}
+	for _, step := range []func() error{n.loadOrLose, n.connect, n.listen} {
 		if err := step(); err != nil {
 			n.release()
 			return nil, withRemedy(err, o.Dir)
 		}
 	}
 	return n, nil
+}
+
+// loadOrLose loads what the directory holds. If that is damaged, a member of a
+// group has lost its disk, and gets everything back from the others.
+func (n *Node) loadOrLose() error {
+	if n.dir.lost != "" {
+		n.warnLost(n.dir.lost)
+	}
+	err := n.load()
+	var d damage
+	if !errors.As(err, &d) || n.opts.single() {
+		return err
+	}
+	if n.log != nil {
+		_ = n.log.Close()
+		n.log = nil
+	}
+	if err := n.lose(err.Error()); err != nil {
+		return err
+	}
+	return n.load()
+}
+
+// lose makes the directory that of a replica that has lost its disk.
+func (n *Node) lose(reason string) error {
+	n.warnLost(reason)
+	return n.dir.recovering(&n.opts, randomUint64, reason)
+}
+
+func (n *Node) warnLost(reason string) {
+	n.logger.Warn("this member has lost its disk: it does not vote until the others have given it everything back",
+		"because", reason, "put aside in", n.dir.quarantinePath())
 }
 
 // connect makes the transport to the peers; nothing is dialled before Run.
@@ -249,7 +291,15 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	_ = n.dir.close()
 	if f := n.failure.Load(); f != nil {
-		return *f
+		var lost lostDisk
+		if !errors.As(*f, &lost) {
+			return *f
+		}
+		next, err := open(n.opts, lost.reason)
+		if err != nil {
+			return err
+		}
+		return next.Run(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("close log: %w", err)
@@ -268,7 +318,9 @@ func (n *Node) fail(err error) {
 	n.failing.Do(func() {
 		err = withRemedy(err, n.dir.path)
 		n.failure.Store(&err)
-		n.logger.Error("stopping at once: nothing can be made durable any more", "error", err)
+		if !errors.As(err, new(lostDisk)) {
+			n.logger.Error("stopping at once: nothing can be made durable any more", "error", err)
+		}
 		close(n.failed)
 	})
 }

@@ -1,0 +1,186 @@
+package replica
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEachMemberInTurnLosesItsDisk(t *testing.T) {
+	for _, size := range []int{3, 5} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			g := formed(t, size, Options{})
+			for i, m := range g.members {
+				g.set(fmt.Sprintf("set before%d 1", i))
+				m.loseDisk()
+				g.run(2 * time.Second)
+				g.set(fmt.Sprintf("set while%d 1", i))
+				m.start()
+				g.run(2 * time.Second)
+				require.Equal(t, PhaseMember, m.identity.Phase, "not let back: %v", m.events)
+				require.EqualValues(t, 1, m.identity.Life.Epoch)
+				require.True(t, m.said("votes again"))
+			}
+			g.requireConverged()
+		})
+	}
+}
+
+func TestRecoveredMemberGivesFullTolerance(t *testing.T) {
+	g := formed(t, 3, Options{})
+	g.set("set a 1")
+	g.members[2].loseDisk()
+	g.members[2].start()
+	g.run(2 * time.Second)
+	g.members[0].crash()
+	g.run(2 * time.Second)
+	g.set("set b 1") // by 1 and 2
+	g.members[0].start()
+	g.run(time.Second)
+	g.requireConverged()
+}
+
+func TestMajorityOfDisksLostStopsForEver(t *testing.T) {
+	for _, bootstrap := range []bool{false, true} {
+		t.Run(fmt.Sprintf("bootstrap=%v", bootstrap), func(t *testing.T) {
+			g := formed(t, 3, Options{})
+			g.set("set a 1")
+			for _, m := range g.members[:2] {
+				m.loseDisk()
+				if bootstrap {
+					m.identity.Phase = PhaseForming
+				}
+				m.start()
+			}
+			g.run(time.Minute)
+			require.Nil(t, g.leader())
+			for _, m := range g.members {
+				ok, why := m.r.Ready()
+				require.False(t, ok)
+				require.Contains(t, why, "intact: 2", "member %d", m.index)
+				require.Contains(t, why, "lost their disks: 0,1")
+				require.Contains(t, why, "--force-new-group")
+			}
+		})
+	}
+}
+
+func TestAllDisksLostStopsForEver(t *testing.T) {
+	g := formed(t, 3, Options{})
+	for _, m := range g.members {
+		m.loseDisk()
+		m.start()
+	}
+	g.run(time.Minute)
+	for _, m := range g.members {
+		require.Nil(t, m.r.core)
+		require.True(t, m.said("lost their disks: 0,1,2"), "%v", m.events)
+	}
+}
+
+func TestRecoveringMemberThatKeepsItsDiskGoesOn(t *testing.T) {
+	g := formed(t, 3, Options{})
+	g.set("set a 1")
+	m := g.followers()[0]
+	m.loseDisk()
+	m.start()
+	for range 40 {
+		g.now += 10 * time.Millisecond
+		g.settle()
+		if m.identity.HasLog() {
+			break
+		}
+		m.r.Tick(m.time())
+		m.carryOut()
+	}
+	require.True(t, m.identity.HasLog())
+	life := m.identity.Life
+	require.Equal(t, PhaseRecovering, m.identity.Phase)
+	m.crash()
+	g.run(time.Second)
+	m.start()
+	g.run(2 * time.Second)
+	require.Equal(t, PhaseMember, m.identity.Phase)
+	require.Equal(t, life.Nonce, m.identity.Life.Nonce)
+	g.requireConverged()
+}
+
+func TestDiskLostAgainWhileRecovering(t *testing.T) {
+	g := formed(t, 3, Options{})
+	m := g.followers()[0]
+	for range 3 {
+		m.loseDisk()
+		m.start()
+		g.run(150 * time.Millisecond)
+	}
+	g.run(2 * time.Second)
+	require.Equal(t, PhaseMember, m.identity.Phase)
+	g.set("set z 1")
+	g.requireConverged()
+}
+
+func TestRecoveryBySnapshot(t *testing.T) {
+	g := formed(t, 3, Options{SnapshotMinBytes: 2000, WindowBytes: 1})
+	m := g.followers()[0]
+	m.crash()
+	for i := range 200 {
+		g.set(fmt.Sprintf("set k%d %0100d", i%5, i))
+	}
+	g.run(2 * time.Second)
+	m.loseDisk()
+	m.start()
+	g.run(3 * time.Second)
+	require.True(t, m.said("snapshot installed"))
+	require.Equal(t, PhaseMember, m.identity.Phase)
+	g.requireConverged()
+}
+
+func TestStaleSurvivorAndTwoLostOfFiveAnswerNothing(t *testing.T) {
+	g := formed(t, 5, Options{})
+	stale := g.followers()[0]
+	stale.crash()
+	g.set("set a 1")
+	lost := g.followers()[:2]
+	for _, m := range g.members {
+		if m.r != nil {
+			m.crash()
+		}
+	}
+	stale.start()
+	for _, m := range lost {
+		m.loseDisk()
+		m.start()
+	}
+	g.run(20 * time.Second)
+	require.Nil(t, g.leader())
+	for _, m := range g.members {
+		if m.r == nil {
+			m.start()
+		}
+	}
+	g.run(5 * time.Second)
+	require.NotNil(t, g.leader())
+	for _, m := range lost {
+		require.Equal(t, PhaseMember, m.identity.Phase)
+	}
+	g.set("set b 1")
+	g.requireConverged()
+}
+
+func TestOldCopyOfADiskIsALostDisk(t *testing.T) {
+	g := formed(t, 3, Options{})
+	m := g.followers()[0]
+	g.run(time.Second)
+	old, oldLog := m.identity, append([]Record(nil), m.log...)
+	m.loseDisk()
+	m.start()
+	g.run(2 * time.Second)
+	require.Equal(t, PhaseMember, m.identity.Phase)
+	m.crash()
+	m.identity, m.log = old, oldLog
+	m.start()
+	g.run(time.Second)
+	require.NotEmpty(t, m.lost)
+}
