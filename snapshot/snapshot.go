@@ -46,7 +46,7 @@
 //	}
 //
 // A file is a header, blocks and a footer; format.go has the bytes, and
-// docs/format-snapshot.md the reasons:
+// docs/format.md the reasons:
 //
 //	+--------+---------+---------+-- ... --+--------+
 //	| header | block 0 | block 1 |         | footer |

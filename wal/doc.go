@@ -22,7 +22,7 @@
 //
 //   - What was reported durable is there after any crash of the process or the
 //     machine, as long as the disk keeps what it confirmed (the assumptions are
-//     listed in docs/format-wal.md).
+//     listed in docs/format.md).
 //   - Damage to it is a [*CorruptionError] that names file, record and offset.
 //     Open then changes nothing.
 //   - An end that a power cut tore is cut off, kept aside and reported. An end

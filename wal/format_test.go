@@ -178,7 +178,7 @@ func TestTypeNames(t *testing.T) {
 }
 
 // goldenSegment was written out by another program from the description in
-// docs/format-wal.md.
+// docs/format.md.
 const goldenSegment = `
 	4a | header: prefix
 	f7 64 6b 76 01 04 00 00 | magic, version, type, reserved

@@ -36,7 +36,7 @@
 //
 // A connection begins with [Magic] and a hello, which is answered; then there
 // are frames. The bytes are in frame.go and hello.go, and in
-// docs/format-transport.md.
+// docs/format.md.
 package transport
 
 import (
