@@ -63,17 +63,17 @@ func (l *logBuffer) String() string {
 }
 
 // newGroup makes the options of a group. Nothing runs yet.
-func newGroup(t testing.TB, size int, changes ...func(*server.Options)) *group {
-	t.Helper()
+func newGroup(tb testing.TB, size int, changes ...func(*server.Options)) *group {
+	tb.Helper()
 	sockets, err := os.MkdirTemp("", "diskv") // the path of a socket must be short
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	g := &group{t: t, nodes: make([]*node, size)}
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	g := &group{t: tb, nodes: make([]*node, size)}
 	var peers []string
 	for i := range size {
 		peers = append(peers, "unix:"+filepath.Join(sockets, strconv.Itoa(i)))
 	}
-	base := t.TempDir()
+	base := tb.TempDir()
 	for i := range size {
 		l := &logBuffer{}
 		o := server.Options{
@@ -88,7 +88,7 @@ func newGroup(t testing.TB, size int, changes ...func(*server.Options)) *group {
 		}
 		g.opts, g.logs = append(g.opts, o), append(g.logs, l)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		for _, n := range g.nodes {
 			if n != nil {
 				n.stop()
@@ -97,9 +97,9 @@ func newGroup(t testing.TB, size int, changes ...func(*server.Options)) *group {
 		for i := range g.nodes {
 			g.halt(i)
 		}
-		if t.Failed() {
+		if tb.Failed() {
 			for i, l := range g.logs {
-				t.Logf("node %d:\n%s", i, l)
+				tb.Logf("node %d:\n%s", i, l)
 			}
 		}
 	})
@@ -107,9 +107,9 @@ func newGroup(t testing.TB, size int, changes ...func(*server.Options)) *group {
 }
 
 // startGroup starts a group and waits until it serves.
-func startGroup(t testing.TB, size int, changes ...func(*server.Options)) *group {
-	t.Helper()
-	g := newGroup(t, size, changes...)
+func startGroup(tb testing.TB, size int, changes ...func(*server.Options)) *group {
+	tb.Helper()
+	g := newGroup(tb, size, changes...)
 	for i := range size {
 		g.start(i)
 	}
@@ -204,12 +204,12 @@ type conn struct {
 	t testing.TB
 }
 
-func dial(t testing.TB, addr string) *conn {
-	t.Helper()
+func dial(tb testing.TB, addr string) *conn {
+	tb.Helper()
 	c, err := proc.Dial(addr)
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	return &conn{Conn: c, t: t}
+	require.NoError(tb, err)
+	tb.Cleanup(c.Close)
+	return &conn{Conn: c, t: tb}
 }
 
 // do sends a command, given as words, and returns the reply as redis-cli shows
