@@ -286,3 +286,12 @@ func (c *Core) holdsRejoin(j Rejoin) bool {
 	}
 	return false
 }
+
+// AcceptAll counts, while the log is being restored, every accepted entry as
+// chosen, and hands out those that were not applied. It is for a new group that
+// begins with what one survivor of an old one holds: nothing else may use it.
+func (c *Core) AcceptAll() []Entry {
+	c.commit = c.window.last()
+	c.held = c.commit
+	return c.TakeCommitted()
+}

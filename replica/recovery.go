@@ -153,3 +153,12 @@ func (r *Replica) missing() string {
 	}
 	return out
 }
+
+// AcceptAll applies, after the replay and in place of Start, what was accepted
+// and is not known as chosen, and returns how many slots that were. It is for an
+// operator's new group that begins with what one survivor holds: the replica
+// must not be started any more.
+func (r *Replica) AcceptAll() (int, error) {
+	entries := r.core.AcceptAll()
+	return len(entries), r.apply(entries)
+}

@@ -61,6 +61,11 @@ func (d *dataDir) makeAndLock(o *Options) error {
 			return err
 		}
 	}
+	return d.acquire()
+}
+
+// acquire locks the directory, which must be there.
+func (d *dataDir) acquire() error {
 	name := filepath.Join(d.path, "LOCK")
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {

@@ -29,7 +29,7 @@ func (n *Node) load() error {
 		return n.loadNothing(cfg)
 	}
 	begun := time.Now()
-	if err := n.loadSnapshot(&cfg); err != nil {
+	if err := n.dir.loadSnapshot(&cfg); err != nil {
 		return err
 	}
 	r, err := replica.New(cfg)
@@ -67,15 +67,15 @@ func (n *Node) loadNothing(cfg replica.Config) error {
 }
 
 // loadSnapshot puts the newest snapshot into cfg, if there is one.
-func (n *Node) loadSnapshot(cfg *replica.Config) error {
-	info, ok, err := snapshot.Newest(n.dir.snapshotPath())
+func (d *dataDir) loadSnapshot(cfg *replica.Config) error {
+	info, ok, err := snapshot.Newest(d.snapshotPath())
 	if err != nil {
 		return asDamage(fmt.Errorf("newest snapshot: %w", err))
 	}
 	if !ok {
 		return nil
 	}
-	id := n.dir.id
+	id := d.id
 	if info.Header.Cluster != uint64(id.Cluster) || info.Header.Group != uint64(id.Group) {
 		return fmt.Errorf("snapshot %s is of group %d of cluster %v, this directory is of group %d of cluster %v: put back the file that belongs here",
 			info.Path, info.Header.Group, paxos.ClusterID(info.Header.Cluster), id.Group, id.Cluster)
@@ -113,19 +113,7 @@ func snapshotInfo(i snapshot.Info) replica.SnapshotInfo {
 // openLog opens the log and replays it into r, which holds the snapshot of a
 // slot.
 func (n *Node) openLog(r *replica.Replica, loaded paxos.Slot) error {
-	log, report, err := wal.Open(n.dir.walPath(), n.logOptions(), func(rec wal.Record) error {
-		out, err := fromLog(rec)
-		if err != nil {
-			return err
-		}
-		if err := r.Replay(out); err != nil {
-			// The record's checksum was right: what it goes on from is missing.
-			return damage{fmt.Errorf("record %d does not fit on %s (%w): a snapshot is missing, or %s and %s are not of the same time;"+
-				" nothing was changed: put back what belongs here",
-				rec.Index, baseName(loaded), err, n.dir.walPath(), n.dir.snapshotPath())}
-		}
-		return nil
-	})
+	log, report, err := wal.Open(n.dir.walPath(), n.logOptions(), n.dir.replayer(r, loaded))
 	switch {
 	case errors.Is(err, wal.ErrNoLog):
 		return damage{fmt.Errorf("data directory %s has lost its log: put the directory %s back", n.dir.path, n.dir.walPath())}
@@ -149,6 +137,24 @@ func (n *Node) openLog(r *replica.Replica, loaded paxos.Slot) error {
 		n.logger.Warn("torn end of the log cut, as after a power cut; nothing acknowledged is lost", "cut", report.Cut.String())
 	}
 	return nil
+}
+
+// replayer returns what takes the records of the log into r, which holds the
+// snapshot of a slot.
+func (d *dataDir) replayer(r *replica.Replica, loaded paxos.Slot) func(wal.Record) error {
+	return func(rec wal.Record) error {
+		out, err := fromLog(rec)
+		if err != nil {
+			return err
+		}
+		if err := r.Replay(out); err != nil {
+			// The record's checksum was right: what it goes on from is missing.
+			return damage{fmt.Errorf("record %d does not fit on %s (%w): a snapshot is missing, or %s and %s are not of the same time;"+
+				" nothing was changed: put back what belongs here",
+				rec.Index, baseName(loaded), err, d.walPath(), d.snapshotPath())}
+		}
+		return nil
+	}
 }
 
 // asDamage tells what a damaged file has shown from what the system or the

@@ -1,0 +1,244 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"diskv/kv"
+	"diskv/paxos"
+	"diskv/replica"
+	"diskv/snapshot"
+	"diskv/wal"
+)
+
+// Survivor is the directory of a member whose group has lost so many disks that
+// it stops for ever, opened offline. From what it holds an operator can begin a
+// new group, as the last resort: what was acknowledged without this member is
+// lost.
+//
+//	s, err := server.OpenSurvivor(dir)
+//	defer s.Close()
+//	fmt.Println(s.Identity, s.Slot, s.Undecided)   // what it holds
+//	info, err := s.WriteGenesis(file)              // the new group's beginning
+//	...
+//	err = server.InstallGenesis(file, dirOfMember, index)   // on each member
+type Survivor struct {
+	Identity  replica.Identity
+	Slot      paxos.Slot // everything up to here is in the genesis
+	Undecided int        // slots of it that are not known as chosen; they may have been acknowledged
+	LogTime   time.Time  // of the last batch
+	Keys      int
+	Sessions  int
+
+	dir   *dataDir
+	store *kv.Store
+}
+
+// OpenSurvivor locks and reads a directory. It changes nothing in it.
+func OpenSurvivor(dir string) (*Survivor, error) {
+	d := &dataDir{path: filepath.Clean(dir)}
+	b, err := os.ReadFile(d.identityPath())
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if d.id, err = replica.DecodeIdentity(b); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.identityPath(), err)
+	}
+	if d.id.Phase != replica.PhaseMember {
+		return nil, fmt.Errorf("data directory %s is of a member that is %v: only one that kept its disk can be the beginning of a new group", dir, d.id.Phase)
+	}
+	if err := d.acquire(); err != nil {
+		return nil, err
+	}
+	s := &Survivor{Identity: d.id, dir: d}
+	if err := s.load(); err != nil {
+		_ = d.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Survivor) load() error {
+	cfg := replica.Config{Identity: s.dir.id, Machine: machine{kv.New()}, Rand: newRand()}
+	if err := s.dir.loadSnapshot(&cfg); err != nil {
+		return err
+	}
+	r, err := replica.New(cfg)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", s.dir.path, err)
+	}
+	replay := s.dir.replayer(r, cfg.Snapshot.Slot)
+	_, err = wal.Scan(s.dir.walPath(), func(_ uint64, rec wal.Record, _ int64) error {
+		switch rec.Type {
+		case wal.TypeMark:
+			return nil
+		case wal.TypeHeader:
+			rec.Type = wal.TypeState // it repeats the newest one
+		case wal.TypeState, wal.TypeData:
+		}
+		return replay(rec)
+	})
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", s.dir.path, err)
+	}
+	if s.Undecided, err = r.AcceptAll(); err != nil {
+		return fmt.Errorf("data directory %s: %w", s.dir.path, err)
+	}
+	st := r.Status()
+	s.store = r.Machine().(machine).Store
+	s.Slot, s.LogTime = st.Applied, time.Unix(0, st.LogTime).UTC()
+	s.Keys, s.Sessions = s.store.Keys(), s.store.Sessions()
+	return nil
+}
+
+// WriteGenesis writes the beginning of a new group of the same size to a new
+// file: everything that the survivor holds, a new cluster id, and the nonces of
+// all members. Members of the old cluster have nothing to do with the new one.
+func (s *Survivor) WriteGenesis(file string) (snapshot.Info, error) {
+	if _, err := os.Stat(file); err == nil {
+		return snapshot.Info{}, fmt.Errorf("%s is there already: give the name of a new file", file)
+	}
+	var h paxos.HardState
+	for i := range s.Identity.Size {
+		h.Vector[i] = paxos.Life{Nonce: randomUint64()}
+	}
+	h.Commit = s.Slot
+	tmp, err := os.MkdirTemp(filepath.Dir(file), ".genesis-")
+	if err != nil {
+		return snapshot.Info{}, fmt.Errorf("write genesis: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
+	info, err := snapshot.Create(tmp, snapshot.Header{
+		Cluster: randomUint64(), Group: uint64(s.Identity.Group), Slot: uint64(s.Slot),
+		LogTime: s.LogTime.UnixNano(), State: paxos.AppendHardState(nil, h),
+	}, s.store.Image().Records)
+	if err == nil {
+		err = os.Rename(info.Path, file)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(file))
+	}
+	if err != nil {
+		return snapshot.Info{}, fmt.Errorf("write genesis: %w", err)
+	}
+	info.Path = file
+	return info, nil
+}
+
+// Close lets go of the directory.
+func (s *Survivor) Close() { _ = s.dir.close() }
+
+// InstallGenesis makes a directory that of a member of the new group that
+// begins with a genesis file. What the directory holds is put aside. Each index
+// is to be installed once: two directories of one index would vote twice.
+func InstallGenesis(file, dir string, index int, lease bool) error {
+	info, err := snapshot.Verify(file)
+	if err != nil {
+		return fmt.Errorf("genesis: %w", err)
+	}
+	h, err := paxos.DecodeHardState(info.Header.State)
+	if err != nil {
+		return fmt.Errorf("genesis %s: %w", file, err)
+	}
+	size := 0
+	for size < len(h.Vector) && h.Vector[size].Nonce != 0 {
+		size++
+	}
+	if h.Promised.Valid() || size == 0 {
+		return fmt.Errorf("%s is a snapshot, but not the genesis of a new group: make one with diskvlog recover --force-new-group", file)
+	}
+	if index < 0 || index >= size {
+		return fmt.Errorf("--index %d: the genesis is of members 0 to %d", index, size-1)
+	}
+	d := &dataDir{path: filepath.Clean(dir)}
+	if err := makeDirs(d.path); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	if err := d.acquire(); err != nil {
+		return err
+	}
+	defer func() { _ = d.close() }()
+	if err := d.forget(info.Header.Cluster); err != nil {
+		return err
+	}
+	if err := d.copySnapshot(info); err != nil {
+		return err
+	}
+	logID := randomUint64()
+	log, err := wal.Create(d.walPath(), logID, info.Header.State, wal.Options{})
+	if err != nil {
+		return fmt.Errorf("make log: %w", err)
+	}
+	if err := log.Close(); err != nil {
+		return fmt.Errorf("make log: %w", err)
+	}
+	if err := syncDir(d.path); err != nil {
+		return err
+	}
+	return d.store(replica.Identity{
+		Cluster: paxos.ClusterID(info.Header.Cluster), Group: paxos.GroupID(info.Header.Group),
+		Index: paxos.ReplicaID(index), Size: size, Lease: lease,
+		Phase: replica.PhaseMember, Life: h.Vector[index], LogID: logID,
+	})
+}
+
+// forget puts everything that a directory holds aside, IDENTITY first: from then
+// on it is nobody's.
+func (d *dataDir) forget(cluster uint64) error {
+	b, err := os.ReadFile(d.identityPath())
+	if errors.Is(err, os.ErrNotExist) {
+		return d.putAside("put aside for the genesis of a new group")
+	}
+	if err != nil {
+		return fmt.Errorf("read identity: %w", err)
+	}
+	if id, err := replica.DecodeIdentity(b); err == nil && uint64(id.Cluster) == cluster {
+		return fmt.Errorf("data directory %s is of a member of the new group already: nothing to do", d.path)
+	}
+	why := "put aside for the genesis of a new group"
+	to, err := d.aside(why)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(d.identityPath(), filepath.Join(to, "IDENTITY")); err != nil {
+		return fmt.Errorf("put aside IDENTITY: %w", err)
+	}
+	return d.putAside(why)
+}
+
+// copySnapshot copies a verified snapshot into the directory, durably.
+func (d *dataDir) copySnapshot(info snapshot.Info) error {
+	if err := os.MkdirAll(d.snapshotPath(), 0o750); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	in, err := snapshot.Receive(d.snapshotPath(), info.Header.Slot, info.Digest, info.Size)
+	if err != nil {
+		return fmt.Errorf("install genesis: %w", err)
+	}
+	defer func() { _ = in.Close() }()
+	f, err := os.Open(info.Path)
+	if err != nil {
+		return fmt.Errorf("install genesis: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := f.Seek(in.Offset(), io.SeekStart); err != nil {
+		return fmt.Errorf("install genesis: %w", err)
+	}
+	for buf := make([]byte, 1<<20); in.Offset() < info.Size; {
+		n, err := f.Read(buf)
+		if err == nil {
+			err = in.Write(in.Offset(), buf[:n])
+		}
+		if err != nil {
+			return fmt.Errorf("install genesis: %w", err)
+		}
+	}
+	if _, err := in.Finish(); err != nil {
+		return fmt.Errorf("install genesis: %w", err)
+	}
+	return nil
+}
