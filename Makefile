@@ -14,7 +14,7 @@ GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./cmd/... ./internal/... ./tests/crash/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz sim crash compat bench lint fmt tidy clean
+.PHONY: help build test race fuzz sim explore mutate crash compat bench lint fmt tidy clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,7 +35,13 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	  done; done; rm -f fuzz.log
 
 sim: ## simulate SEEDS (1000) runs of OPS (500) client operations
-	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -timeout 60m -sim.seeds=$(SEEDS) -sim.ops=$(OPS)
+	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 60m -sim.seeds=$(SEEDS) -sim.ops=$(OPS)
+
+explore: ## search the consensus core exhaustively, deeper than the tests do
+	$(GO) test ./tests/explore -count=1 -v -timeout 60m -explore.deep
+
+mutate: ## switch off one safety rule at a time and see that something notices
+	$(GO) run ./tests/mutate
 
 crash: ## kill -9 real processes, KILLS (20) times
 	$(GO) test ./tests/crash -count=1 -v -timeout 30m -crash.kills=$(KILLS)

@@ -13,8 +13,9 @@
 //	for record in log { r.Replay(record) }
 //	r.Start(now)
 //	for {
-//		r.Tick(now)                 // then any inputs that are waiting:
-//		r.Receive(envelope)         // Propose, Read, LogDurable, SnapshotSaved, ...
+//		inputs := take()            // first; a clock read before would be too early
+//		r.Tick(now)
+//		r.Receive(envelope)         // for each: Propose, Read, LogDurable, SnapshotSaved, ...
 //		out := r.Output()
 //		log.Append(out.Records)     // ends with an input LogDurable(out.Sync)
 //		send(out.Messages)

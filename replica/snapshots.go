@@ -11,6 +11,7 @@ import (
 type snapshots struct {
 	newest   SnapshotInfo // durable
 	taking   *SnapshotTask
+	covers   int64         // of logBytes, what taking is to make superfluous
 	failedAt time.Duration // when one could not be written
 	failed   bool
 
@@ -126,7 +127,9 @@ func (r *Replica) considerSnapshot() {
 		},
 		Image: r.machine.Image(),
 	}
+	s.covers = s.logBytes
 	s.covered()
+	s.covers -= s.logBytes
 	r.out.Snapshot = s.taking
 	r.out.Roll = true
 }
@@ -139,6 +142,7 @@ func (r *Replica) SnapshotSaved(info SnapshotInfo, err error) {
 	s.taking = nil
 	if err != nil {
 		s.failed, s.failedAt = true, r.now.Mono
+		s.logBytes += s.covers
 		r.warn("snapshot could not be written", "slot", task.Header.Slot, "error", err.Error())
 		return
 	}

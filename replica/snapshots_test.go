@@ -114,9 +114,8 @@ func TestSnapshotFails(t *testing.T) {
 	}
 	require.Equal(t, 1, warnings, "not tried again at once")
 	m.failSaves = false
-	g.run(snapshotRetry)
-	g.fill(30)
-	require.Len(t, m.snapshots, 1)
+	g.run(snapshotRetry + time.Second)
+	require.Len(t, m.snapshots, 1, "what it would have covered still counts")
 	require.Greater(t, m.r.core.LogStart(), paxos.Slot(1))
 }
 

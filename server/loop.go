@@ -33,6 +33,8 @@ func (n *Node) loop(stop <-chan struct{}) {
 		case <-n.inbox.wake:
 		case <-ticker.C:
 		}
+		// The clock is read after the inputs are taken: a process that was stopped
+		// in between would judge a new read by an old clock, and trust a lease.
 		inputs := n.inbox.take(spare[:0])
 		n.replica.Tick(n.now())
 		for _, in := range inputs {

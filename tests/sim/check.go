@@ -24,15 +24,15 @@ import (
 //     equal slots
 //   - a command is in the log once, unless it is an operation of a session, which
 //     clients repeat; one that was acknowledged is in the log
-//   - a read is answered from a state that has everything that any client had seen
-//     when it was asked, whatever the key
+//   - a read is answered from a state that has everything that any member had
+//     applied when it was asked, whatever the key
 //   - what a member applied is in its log when it comes back
 //   - log time stays with the clocks of the majority
 type checker struct {
 	w       *world
 	slots   []slotFacts // by slot
 	through paxos.Slot  // every slot up to here is chosen
-	seen    paxos.Slot  // highest whose effect a client can have seen
+	highest paxos.Slot  // highest that any member has applied
 	quorum  int
 	members []memberFacts
 }
@@ -362,6 +362,7 @@ func (c *checker) applied(n *node, s paxos.Slot, history uint64) {
 		c.w.fail("member %d applies slot %d, which is not chosen", n.id, s)
 	case !f.applied:
 		f.applied, f.history = true, history
+		c.highest = max(c.highest, s)
 	case f.history != history:
 		c.w.fail("member %d has another history up to slot %d than the first that applied it", n.id, s)
 	}
@@ -384,7 +385,7 @@ func (c *checker) executed(n *node, s paxos.Slot, command []byte) {
 		c.w.fail("member %d applies in slot %d %v, which was applied before, at %v", n.id, s, op, op.applied)
 	}
 	if op.applied == 0 {
-		op.applied, op.slot = c.w.now, s
+		op.applied = c.w.now
 	}
 }
 
@@ -394,16 +395,12 @@ func (c *checker) answered(a *attempt, applied paxos.Slot) {
 	op := a.op
 	if op.reads() {
 		if applied < a.floor {
-			c.w.fail("client %d: %v was answered from the state of slot %d; clients had seen slot %d before it was asked",
+			c.w.fail("client %d: %v was answered from the state of slot %d; slot %d had been applied before it was asked",
 				op.client, op, applied, a.floor)
 		}
-		c.seen = max(c.seen, applied)
-		return
-	}
-	if op.applied == 0 {
+	} else if op.applied == 0 {
 		c.w.fail("client %d got a result of %v, which no member has applied", op.client, op)
 	}
-	c.seen = max(c.seen, op.slot)
 }
 
 // state compares the state that a member has at a slot.

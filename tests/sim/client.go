@@ -34,7 +34,7 @@ type attempt struct {
 	client *client
 	op     *operation
 	to     paxos.ReplicaID
-	floor  paxos.Slot // what any client had seen before this was sent
+	floor  paxos.Slot // what any member had applied when this was sent
 	ended  bool       // answered, or given up
 }
 
@@ -78,7 +78,7 @@ func (c *client) send() {
 	w := c.w
 	op := c.op
 	op.tries++
-	a := &attempt{client: c, op: op, to: c.target, floor: w.check.seen}
+	a := &attempt{client: c, op: op, to: c.target, floor: w.check.highest}
 	c.try = a
 	w.printf("client %d: %v, to member %d, attempt %d", c.id, op, c.target, op.tries)
 	if w.calm || !c.dice.chance(w.plan.loss/2) {

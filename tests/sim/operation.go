@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"diskv/kv"
-	"diskv/paxos"
 )
 
 // verb is what an operation does.
@@ -40,7 +39,6 @@ type operation struct {
 	reply     string        // RESP3
 	tries     int
 	applied   time.Duration    // when the first member did, or zero
-	slot      paxos.Slot       // where it then was in the log
 	unsure    bool             // an attempt may have been executed
 	then      func(*operation) // called at the end, in place of the client's next one
 }
