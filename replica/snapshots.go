@@ -90,11 +90,11 @@ const (
 	maxPinnedLog = 4
 )
 
-// snapshotDue is the size of the log at which a snapshot is worth taking. It
-// differs between the members, so that they do not all write at once, and is
+// snapshotDue is the size of the log at which a snapshot is worth taking: what
+// the snapshot would take, and the floor. It differs between the members, so that they do not all write at once, and is
 // highest for the leader.
 func (r *Replica) snapshotDue() int64 {
-	due := max(r.opts.SnapshotMinBytes, r.machine.Bytes())
+	due := r.machine.Bytes() + r.opts.SnapshotMinBytes
 	place := int64(r.id.Index)
 	if r.leading {
 		place += paxos.MaxReplicas // behind every other

@@ -154,7 +154,7 @@ func readChosen(log *wal.Log, task paxos.LogRead) ([]paxos.Entry, error) {
 // saveSnapshot writes a snapshot file.
 func (n *Node) saveSnapshot(task *replica.SnapshotTask) (replica.SnapshotInfo, error) {
 	h := task.Header
-	info, err := snapshot.Create(n.dir.snapshotPath(), snapshot.Header{
+	info, err := snapshot.CreateGently(n.dir.snapshotPath(), snapshot.Header{
 		Cluster: n.cluster.Load(), Group: n.opts.Group,
 		Slot: uint64(h.Slot), Config: h.Config, LogTime: h.LogTime, State: h.State,
 	}, func(add func([]byte) error) error {
