@@ -1,12 +1,12 @@
 package kv_test
 
 import (
-	"encoding/hex"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/internal/golden"
 	"diskv/internal/wire"
 	"diskv/kv"
 )
@@ -29,17 +29,10 @@ var goldenCommands = map[string]struct {
 	},
 }
 
-func unhex(tb testing.TB, s string) []byte {
-	tb.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	require.NoError(tb, err)
-	return b
-}
-
 func TestCommandsHaveGoldenBytes(t *testing.T) {
 	for name, tc := range goldenCommands {
 		t.Run(name, func(t *testing.T) {
-			want := unhex(t, tc.want)
+			want := golden.Hex(tc.want)
 			require.Equal(t, want, tc.command.Append(nil))
 			require.Equal(t, append([]byte("x"), want...), tc.command.Append([]byte("x")))
 			back, err := kv.DecodeCommand(want)
@@ -76,7 +69,7 @@ func TestDecodeCommandRefusesWhatIsNone(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := kv.DecodeCommand(unhex(t, tc.in))
+			_, err := kv.DecodeCommand(golden.Hex(tc.in))
 			require.Error(t, err)
 			require.Contains(t, err.Error(), "decode command: offset ")
 			if tc.want != nil {
@@ -88,7 +81,7 @@ func TestDecodeCommandRefusesWhatIsNone(t *testing.T) {
 
 func FuzzDecodeCommand(f *testing.F) {
 	for _, tc := range goldenCommands {
-		f.Add(unhex(f, tc.want))
+		f.Add(golden.Hex(tc.want))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		c, err := kv.DecodeCommand(in)
@@ -103,7 +96,7 @@ func FuzzDecodeCommand(f *testing.F) {
 // entries that are well formed.
 func FuzzApply(f *testing.F) {
 	for _, tc := range goldenCommands {
-		f.Add(unhex(f, tc.want), "SET k v EX 10")
+		f.Add(golden.Hex(tc.want), "SET k v EX 10")
 	}
 	for _, line := range []string{
 		"SET k v NX GET", "APPEND k v", "MSET {a}1 1 {a}2 2", "INCRBY n -1", "EXPIRE k 10 NX", "SCAN 0 MATCH a* COUNT 3", "DBSIZE",

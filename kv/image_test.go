@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/internal/golden"
 	"diskv/kv"
 )
 
@@ -202,8 +203,8 @@ func TestBytesIsWhatAnImageTakes(t *testing.T) {
 	require.Equal(t, 0, m.store.Sessions())
 }
 
-// golden is an image in which every kind of record and entry occurs.
-func golden(tb testing.TB) ([][]byte, *kv.Store) {
+// goldenImage is an image in which every kind of record and entry occurs.
+func goldenImage(tb testing.TB) ([][]byte, *kv.Store) {
 	tb.Helper()
 	s := kv.New()
 	s.Begin(7, epoch)
@@ -219,7 +220,7 @@ func golden(tb testing.TB) ([][]byte, *kv.Store) {
 }
 
 func TestImagesHaveGoldenBytes(t *testing.T) {
-	got, s := golden(t)
+	got, s := goldenImage(t)
 	integer := "-ERR value is not an integer or out of range\r\n"
 	want := []string{
 		"01000000 01000000 0700000000000000 00002a36fe9c9717",
@@ -230,7 +231,7 @@ func TestImagesHaveGoldenBytes(t *testing.T) {
 	}
 	require.Len(t, got, len(want))
 	for i := range want {
-		require.Equal(t, unhex(t, want[i]), got[i], "record %d", i)
+		require.Equal(t, golden.Hex(want[i]), got[i], "record %d", i)
 	}
 	back, err := restore(got)
 	require.NoError(t, err)
@@ -239,7 +240,7 @@ func TestImagesHaveGoldenBytes(t *testing.T) {
 
 func TestRestoreRefusesWhatIsNoImage(t *testing.T) {
 	with := func(change func(r [][]byte) [][]byte) [][]byte {
-		r, _ := golden(t)
+		r, _ := goldenImage(t)
 		return change(r)
 	}
 	tests := map[string][][]byte{
@@ -277,7 +278,7 @@ func TestRestoreRefusesWhatIsNoImage(t *testing.T) {
 }
 
 func TestErrorsOfTheCallerComeThrough(t *testing.T) {
-	rs, s := golden(t)
+	rs, s := goldenImage(t)
 	errDisk := errors.New("disk")
 	n := 0
 	_, err := kv.Restore(func() ([]byte, error) {
@@ -304,7 +305,7 @@ func TestErrorsOfTheCallerComeThrough(t *testing.T) {
 }
 
 func FuzzRestore(f *testing.F) {
-	rs, _ := golden(f)
+	rs, _ := goldenImage(f)
 	f.Add(rs[0], rs[1], rs[2], rs[3])
 	f.Add(rs[0], rs[1], rs[3], rs[3])
 	f.Fuzz(func(t *testing.T, a, b, c, d []byte) {

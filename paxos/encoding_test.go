@@ -9,21 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/internal/golden"
 	"diskv/internal/wire"
 )
-
-// unhex reads hex digits; spaces, and what stands behind //, do not count.
-func unhex(t *testing.T, s string) []byte {
-	t.Helper()
-	var digits strings.Builder
-	for line := range strings.Lines(s) {
-		line, _, _ = strings.Cut(line, "//")
-		digits.WriteString(strings.Join(strings.Fields(line), ""))
-	}
-	b, err := hex.DecodeString(digits.String())
-	require.NoError(t, err)
-	return b
-}
 
 // goldenHeader is the head of every golden envelope, behind version and kind.
 const goldenHeader = `
@@ -161,7 +149,7 @@ func TestEnvelopeGolden(t *testing.T) {
 				vector = goldenVector
 			}
 			require.Equal(t, g.vector, vote(g.message), "who gives a vote carries the vector")
-			want := unhex(t, "01 // version\n"+g.kind+goldenHeader+vector+"\n"+g.body)
+			want := golden.Hex("01 // version\n" + g.kind + goldenHeader + vector + "\n" + g.body)
 			e := goldenEnvelope(g.message, g.vector)
 			got := AppendEnvelope([]byte("before"), e)
 			require.Equal(t, "before", string(got[:6]), "it appends")
@@ -231,8 +219,8 @@ func TestDecodeEnvelopeRefuses(t *testing.T) {
 
 func TestEntryGolden(t *testing.T) {
 	e := Entry{Slot: 9, Ballot: testBallot, Kind: KindBatch, Value: []byte("hi")}
-	want := unhex(t, `0900000000000000 // slot
-		`+hexBallot+`
+	want := golden.Hex(`0900000000000000 // slot
+		` + hexBallot + `
 		02               // batch
 		6869             // value`)
 	require.Equal(t, want, AppendEntry(nil, e))
@@ -254,7 +242,7 @@ func TestEntryGolden(t *testing.T) {
 
 func TestRejoinGolden(t *testing.T) {
 	j := Rejoin{Replica: 2, Life: Life{Epoch: 3, Nonce: 0x1111}}
-	want := unhex(t, `02 // replica
+	want := golden.Hex(`02 // replica
 		0300000000000000 1111000000000000 // life`)
 	require.Equal(t, want, appendRejoin(nil, j))
 	back, err := DecodeRejoin(want)
@@ -268,11 +256,11 @@ func TestRejoinGolden(t *testing.T) {
 
 func TestHardStateGolden(t *testing.T) {
 	h := HardState{Promised: testBallot, Commit: 8, Recovering: true, Vector: testVector}
-	want := unhex(t, `01 // version
-		`+hexBallot+`
+	want := golden.Hex(`01 // version
+		` + hexBallot + `
 		0800000000000000 // commit
 		01               // recovering
-		`+goldenVector)
+		` + goldenVector)
 	require.Equal(t, want, AppendHardState(nil, h))
 	back, err := DecodeHardState(want)
 	require.NoError(t, err)

@@ -4,27 +4,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash/crc32"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/internal/golden"
 	"diskv/internal/wire"
 	"diskv/paxos"
 )
-
-// unhex reads hex digits; spaces, and what stands behind //, do not count.
-func unhex(t *testing.T, s string) []byte {
-	t.Helper()
-	var digits strings.Builder
-	for line := range strings.Lines(s) {
-		line, _, _ = strings.Cut(line, "//")
-		digits.WriteString(strings.Join(strings.Fields(line), ""))
-	}
-	b, err := hex.DecodeString(digits.String())
-	require.NoError(t, err)
-	return b
-}
 
 var testIdentity = Identity{
 	Cluster: 0x0123456789abcdef, Group: 7, Index: 2, Size: 3, Lease: true, Phase: PhaseMember,
@@ -32,7 +19,7 @@ var testIdentity = Identity{
 }
 
 func TestIdentityGolden(t *testing.T) {
-	want := unhex(t, `
+	want := golden.Hex(`
 		4449534b56494400    // magic, "DISKVID" and 0
 		01 02 02 03         // version, member, index, size
 		01 000000           // lease, reserved
@@ -128,7 +115,7 @@ func TestIdentityRefuses(t *testing.T) {
 
 func TestBatchGolden(t *testing.T) {
 	b := batch{origin: paxos.Ballot{Round: 3, Replica: 2}, time: -2, commands: [][]byte{[]byte("hi"), {}}}
-	want := unhex(t, `
+	want := golden.Hex(`
 		01                  // version
 		0300000000000000 02 // origin
 		feffffffffffffff    // time
@@ -158,7 +145,7 @@ func TestBatchGolden(t *testing.T) {
 func TestEntryRecordGolden(t *testing.T) {
 	e := paxos.Entry{Slot: 9, Ballot: paxos.Ballot{Round: 3, Replica: 2}, Kind: paxos.KindBatch, Value: []byte("hi")}
 	rec := entryRecord(e, 8)
-	require.Equal(t, Record{Kind: RecordEntry, Slot: 9, Payload: unhex(t, `
+	require.Equal(t, Record{Kind: RecordEntry, Slot: 9, Payload: golden.Hex(`
 		0800000000000000    // commit index that rides along
 		0900000000000000    // slot
 		0300000000000000 02 // ballot

@@ -67,6 +67,42 @@ func TestMajorityOfDisksLostStopsForEver(t *testing.T) {
 	}
 }
 
+// TestRecoveringMemberForgetsALeaderThatIsGone: a member that recovers behind a
+// leader that then loses its disk as well says so, and does not go on as if it
+// were still catching up.
+func TestRecoveringMemberForgetsALeaderThatIsGone(t *testing.T) {
+	g := formed(t, 3, Options{})
+	g.set("set a 1")
+	m, leader := g.followers()[0], g.leader()
+	other := g.followers()[1]
+	m.loseDisk()
+	m.start()
+	for range 100 {
+		g.now += 5 * time.Millisecond
+		g.settle()
+		if m.identity.HasLog() {
+			break
+		}
+		m.r.Tick(m.time())
+		m.carryOut()
+	}
+	other.crash() // nobody can let the member back now
+	require.Eventually(t, func() bool {
+		g.run(10 * time.Millisecond)
+		return m.r.Status().HasLeader || m.identity.Phase == PhaseMember
+	}, time.Second, time.Microsecond)
+	require.Equal(t, PhaseRecovering, m.identity.Phase)
+	leader.loseDisk()
+	leader.start()
+	other.start()
+	g.run(20 * time.Second)
+	for _, v := range g.members {
+		ok, why := v.r.Ready()
+		require.False(t, ok)
+		require.Contains(t, why, "--force-new-group", "member %d", v.index)
+	}
+}
+
 func TestAllDisksLostStopsForEver(t *testing.T) {
 	g := formed(t, 3, Options{})
 	for _, m := range g.members {

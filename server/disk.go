@@ -115,24 +115,53 @@ func (n *Node) carryOutDisk(out replica.Output) {
 	}
 }
 
-// Catching up reads this many slots at a time from the log, and fewer where
-// they are large.
+// Catching up reads this many slots in all for a message, and fewer where they
+// are large.
 const (
 	catchUpSlots = 64
 	catchUpBytes = 16 << 20
+	// catchUpProbe is how many are read to see how large they are: reading many
+	// more than the message takes costs the leader more than sending it.
+	catchUpProbe = 2
 )
 
-// readChosen reads chosen entries. A slot may be in the log under several
+// readChosen reads chosen entries, consecutive from task.From on.
+func readChosen(log *wal.Log, task paxos.LogRead) ([]paxos.Entry, error) {
+	var out []paxos.Entry
+	size, slots := 0, catchUpProbe
+	for {
+		entries, err := readSlots(log, task.From+paxos.Slot(len(out)), slots, task.Limit-size)
+		if err != nil {
+			return nil, err
+		}
+		if len(out) > 0 && len(entries) > 0 && size+len(entries[0].Value) > task.Limit {
+			return out, nil // at least one comes, however large
+		}
+		out = append(out, entries...)
+		for _, e := range entries {
+			size += len(e.Value)
+		}
+		if len(entries) < slots {
+			return out, nil
+		}
+		slots = min((task.Limit-size)/max(size/len(out), 1), catchUpSlots-len(out))
+		if slots < 1 {
+			return out, nil
+		}
+	}
+}
+
+// readSlots reads the chosen entries of so many slots, up to limit bytes of
+// them, but at least one if there is one. A slot may be in the log under several
 // ballots, and only the last counts: so a read that stopped early is of no use
 // for more than one slot.
-func readChosen(log *wal.Log, task paxos.LogRead) ([]paxos.Entry, error) {
-	from := uint64(task.From)
-	for _, slots := range []uint64{catchUpSlots, 1} {
-		limit := 2 * catchUpBytes
+func readSlots(log *wal.Log, from paxos.Slot, most, limit int) ([]paxos.Entry, error) {
+	for _, slots := range []int{most, 1} {
+		room := 2 * catchUpBytes
 		if slots == 1 {
-			limit = wal.MaxBatch
+			room = wal.MaxBatch
 		}
-		recs, err := log.Read(from, from+slots-1, limit)
+		recs, err := log.Read(uint64(from), uint64(from)+uint64(slots)-1, room)
 		if err != nil {
 			return nil, err
 		}
@@ -145,7 +174,7 @@ func readChosen(log *wal.Log, task paxos.LogRead) ([]paxos.Entry, error) {
 			}
 		}
 		if size <= catchUpBytes || slots == 1 {
-			return replica.ChosenEntries(out, task.From, task.Limit)
+			return replica.ChosenEntries(out, from, limit)
 		}
 	}
 	return nil, nil

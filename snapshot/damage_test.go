@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/internal/golden"
 )
 
 // fileOf returns the bytes of a snapshot of records.
@@ -40,8 +42,8 @@ func small(tb testing.TB) []byte {
 
 func TestEachFlippedByteIsFound(t *testing.T) {
 	for name, good := range map[string][]byte{
-		"golden, stored": unhex(goldenStored),
-		"golden, S2":     unhex(goldenS2),
+		"golden, stored": golden.Hex(goldenStored),
+		"golden, S2":     golden.Hex(goldenS2),
 		"several blocks": small(t),
 	} {
 		_, err := readAll(good)
@@ -58,7 +60,7 @@ func TestEachFlippedByteIsFound(t *testing.T) {
 }
 
 func TestEachCutIsFound(t *testing.T) {
-	for name, good := range map[string][]byte{"golden": unhex(goldenS2), "several blocks": small(t)} {
+	for name, good := range map[string][]byte{"golden": golden.Hex(goldenS2), "several blocks": small(t)} {
 		step := max(1, len(good)/1500)
 		for n := 0; n < len(good); n += step {
 			requireCorrupt(t, good[:n], fmt.Sprintf("%s: cut to %d of %d bytes", name, n, len(good)))
@@ -189,8 +191,8 @@ func TestNewerFormatIsNotCalledDamage(t *testing.T) {
 
 // FuzzReader reads files of which every checksum is right, and as they are.
 func FuzzReader(f *testing.F) {
-	f.Add(unhex(goldenStored))
-	f.Add(unhex(goldenS2))
+	f.Add(golden.Hex(goldenStored))
+	f.Add(golden.Hex(goldenS2))
 	f.Add(small(f))
 	f.Add(fileOf(f))
 	f.Add([]byte{})

@@ -8,10 +8,11 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/internal/golden"
 )
 
 // The golden files, byte for byte, worked out by another program than this one.
@@ -36,14 +37,6 @@ const (
 
 var goldenHeader = Header{Cluster: 0x11, Group: 2, Slot: 42, Config: 7, LogTime: 123456789, State: []byte{1, 2, 3}}
 
-func unhex(s string) []byte {
-	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
 func TestGoldenBytes(t *testing.T) {
 	hello, empty, as := []byte("hello"), []byte{}, bytes.Repeat([]byte("a"), 40)
 
@@ -52,7 +45,7 @@ func TestGoldenBytes(t *testing.T) {
 		return errors.Join(add(hello), add(empty))
 	})
 	require.NoError(t, err)
-	require.Equal(t, hex.EncodeToString(unhex(goldenStored)), hex.EncodeToString(d.names[info.Path].data))
+	require.Equal(t, hex.EncodeToString(golden.Hex(goldenStored)), hex.EncodeToString(d.names[info.Path].data))
 
 	// What S2 makes of given bytes may change; that it can be read may not.
 	for name, file := range map[string]struct {
@@ -62,10 +55,10 @@ func TestGoldenBytes(t *testing.T) {
 		"stored": {goldenStored, [][]byte{hello, empty}},
 		"S2":     {goldenS2, [][]byte{hello, empty, as}},
 	} {
-		records, err := readAll(unhex(file.text))
+		records, err := readAll(golden.Hex(file.text))
 		require.NoError(t, err, name)
 		require.Equal(t, file.want, records, name)
-		s, err := scan("mem", bytes.NewReader(unhex(file.text)), int64(len(unhex(file.text))))
+		s, err := scan("mem", bytes.NewReader(golden.Hex(file.text)), int64(len(golden.Hex(file.text))))
 		require.NoError(t, err, name)
 		require.Equal(t, goldenHeader, s.info.Header, name)
 	}

@@ -10,24 +10,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-// unhex decodes hex with spaces, line ends and "|" comments.
-func unhex(t *testing.T, s string) []byte {
-	t.Helper()
-	var clean strings.Builder
-	for line := range strings.Lines(s) {
-		line, _, _ = strings.Cut(line, "|")
-		clean.WriteString(strings.Join(strings.Fields(line), ""))
-	}
-	b, err := hex.DecodeString(clean.String())
-	require.NoError(t, err)
-	return b
-}
+	"diskv/internal/golden"
+)
 
 func TestGoldenManifest(t *testing.T) {
 	m := manifest{logID: 0x1122334455667788, first: 2, newest: 4, durable: 9, suspect: true, cleanSegment: 3, cleanSize: 0x1234}
-	want := unhex(t, `
+	want := golden.Hex(`
 		64 6b 76 77 61 6c 6d 66 | magic
 		01 00 01 00 00 00 00 00 | version, flags, reserved
 		88 77 66 55 44 33 22 11 | log id
@@ -81,7 +70,7 @@ func TestGoldenSegment(t *testing.T) {
 	require.NoError(t, l.Close())
 	got, err := os.ReadFile(filepath.Join(dir, "00000000000000000001", "00000000000000000001"))
 	require.NoError(t, err)
-	want := unhex(t, goldenSegment)
+	want := golden.Hex(goldenSegment)
 	require.Equal(t, hex.Dump(want), hex.Dump(got))
 }
 

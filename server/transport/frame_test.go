@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/internal/golden"
 	"diskv/internal/wire"
 )
 
@@ -23,13 +24,6 @@ const (
 	goldenControl = "06000000 01 04 01 00 f0f089a8 757267656e74"
 	goldenBulk    = "04000000 01 05 00 00 3a45e152 70617274"
 )
-
-func unhex(tb testing.TB, s string) []byte {
-	tb.Helper()
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	require.NoError(tb, err)
-	return b
-}
 
 func TestGoldenBytes(t *testing.T) {
 	hello := Hello{Cluster: 0x1122334455667788, Group: 7, From: 1, To: 0, Size: 3, Version: 1}
@@ -47,22 +41,22 @@ func TestGoldenBytes(t *testing.T) {
 		"bulk":    {goldenBulk, appendFrame(nil, kindOf(LaneBulk), false, []byte("part"))},
 	}
 	for name, tt := range tests {
-		require.Equal(t, hex.EncodeToString(unhex(t, tt.golden)), hex.EncodeToString(tt.bytes), name)
+		require.Equal(t, hex.EncodeToString(golden.Hex(tt.golden)), hex.EncodeToString(tt.bytes), name)
 	}
 
-	body, err := readGreeting(bytes.NewReader(unhex(t, goldenHello)[len(Magic):]), kindHello, helloSize)
+	body, err := readGreeting(bytes.NewReader(golden.Hex(goldenHello)[len(Magic):]), kindHello, helloSize)
 	require.NoError(t, err)
 	gotHello, err := decodeHello(body)
 	require.NoError(t, err)
 	require.Equal(t, hello, gotHello)
-	for golden, want := range map[string]HelloReply{goldenOK: ok, goldenRefusal: refusal} {
-		body, err := readGreeting(bytes.NewReader(unhex(t, golden)), kindReply, maxReplySize)
+	for text, want := range map[string]HelloReply{goldenOK: ok, goldenRefusal: refusal} {
+		body, err := readGreeting(bytes.NewReader(golden.Hex(text)), kindReply, maxReplySize)
 		require.NoError(t, err)
 		got, err := decodeReply(body)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	stream := unhex(t, goldenBulk+goldenAlive+goldenControl)
+	stream := golden.Hex(goldenBulk + goldenAlive + goldenControl)
 	stream = appendFrame(stream, kindBulk, true, []byte(" of it"))
 	in := newPayloads(bytes.NewReader(stream), 100, func() {})
 	for _, want := range []string{"urgent", "part of it"} {
@@ -75,7 +69,7 @@ func TestGoldenBytes(t *testing.T) {
 }
 
 func TestEachFlippedByteOfAFrameIsFound(t *testing.T) {
-	frame := unhex(t, goldenControl)
+	frame := golden.Hex(goldenControl)
 	for i := range frame {
 		for bit := range 8 {
 			bad := bytes.Clone(frame)
@@ -92,7 +86,7 @@ func TestEachFlippedByteOfAFrameIsFound(t *testing.T) {
 
 func TestGreetingIsChecked(t *testing.T) {
 	hello := func(change func(b []byte)) []byte {
-		b := unhex(t, goldenHello)[len(Magic)+frameHeadSize:]
+		b := golden.Hex(goldenHello)[len(Magic)+frameHeadSize:]
 		change(b)
 		return b
 	}
@@ -112,7 +106,7 @@ func TestGreetingIsChecked(t *testing.T) {
 	}
 
 	reply := func(change func(b []byte)) []byte {
-		b := unhex(t, goldenRefusal)[frameHeadSize:]
+		b := golden.Hex(goldenRefusal)[frameHeadSize:]
 		change(b)
 		return b
 	}
@@ -172,7 +166,7 @@ func resum(b []byte) []byte {
 
 // FuzzPayloads reads any bytes as what comes after the greeting.
 func FuzzPayloads(f *testing.F) {
-	f.Add(unhex(f, goldenBulk+goldenAlive+goldenControl))
+	f.Add(golden.Hex(goldenBulk + goldenAlive + goldenControl))
 	f.Add(appendFrame(appendFrame(nil, kindBulk, false, make([]byte, 300)), kindBulk, true, make([]byte, 300)))
 	f.Add(appendFrame(nil, kindBulk, true, make([]byte, 1001)))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1, 4, 1, 0, 0, 0, 0, 0})
@@ -200,8 +194,8 @@ func FuzzPayloads(f *testing.F) {
 
 // FuzzGreeting reads any bytes as a hello and as a reply.
 func FuzzGreeting(f *testing.F) {
-	for _, golden := range []string{goldenHello, goldenOK, goldenRefusal, goldenAlive} {
-		f.Add(unhex(f, strings.TrimPrefix(golden, "006469736b76 ")))
+	for _, text := range []string{goldenHello, goldenOK, goldenRefusal, goldenAlive} {
+		f.Add(golden.Hex(strings.TrimPrefix(text, "006469736b76 ")))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = resum(b)
