@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -372,4 +373,33 @@ func TestTornEndOfTheLogIsCutAndReported(t *testing.T) {
 	g.awaitReady()
 	require.Equal(t, "30", g.dial(0).do("DBSIZE"))
 	require.Contains(t, g.logs[0].String(), "torn end of the log cut, as after a power cut; nothing acknowledged is lost")
+}
+
+// TestDamageFoundWhileServing: a leader that finds its log damaged when it reads
+// it for a member that lags is a lost disk at once, and serves nothing of it.
+func TestDamageFoundWhileServing(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 3, func(o *server.Options) { o.Replica.WindowBytes = 1 })
+	lead := g.leader()
+	behind := (lead + 1) % 3
+	require.NoError(t, g.halt(behind))
+	c := g.dial(lead)
+	for i := range 10 { // several segments
+		require.Equal(t, "OK", c.do(fmt.Sprintf("SET k%d %s", i, strings.Repeat("v", 1<<20))))
+	}
+	segments, err := filepath.Glob(filepath.Join(g.opts[lead].Dir, "wal", "0*", "0*"))
+	require.NoError(t, err)
+	require.Greater(t, len(segments), 2)
+	b, err := os.ReadFile(segments[0])
+	require.NoError(t, err)
+	b[len(b)/2] ^= 1
+	require.NoError(t, os.WriteFile(segments[0], b, 0o600))
+
+	g.start(behind)
+	require.Eventually(t, func() bool {
+		return strings.Contains(g.logs[lead].String(), "this member votes again")
+	}, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc([]int{0, 1, 2}, func(i int) bool { return g.dial(i).do("DBSIZE") == "10" })
+	}, patience, 5*time.Millisecond)
 }

@@ -70,9 +70,8 @@ func (n *Node) carryOutDisk(out replica.Output) {
 		n.disk.do(func() {
 			entries, err := readChosen(n.log, task)
 			if err != nil {
-				// Catching up goes on from a snapshot, or from another leader:
-				// the log as such is still written correctly.
-				n.logger.Error("log could not be read for a member that lags", "member", task.For, "slot", task.From, "error", err)
+				n.failedRead(err)
+				return
 			}
 			n.inbox.put(func(r *replica.Replica) { r.LogRead(task.For, entries) })
 		})
@@ -112,6 +111,19 @@ func (n *Node) carryOutDisk(out replica.Output) {
 				n.logger.Warn("old snapshots could not be removed; the next snapshot tries again", "error", err)
 			}
 		})
+	}
+}
+
+// failedRead ends the node when its log cannot be read any more. Damage makes it
+// a lost disk: what it holds of those slots may be wanted for a vote.
+func (n *Node) failedRead(err error) {
+	var corrupt *wal.CorruptionError
+	switch {
+	case errors.Is(err, wal.ErrClosed):
+	case errors.As(err, &corrupt):
+		n.fail(lostDisk{err.Error()})
+	default:
+		n.fail(fmt.Errorf("log: %w", err))
 	}
 }
 
