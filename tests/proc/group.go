@@ -32,6 +32,9 @@ type Options struct {
 	Size   int      // members
 	Args   []string // further flags of every member
 	Wrap   []string // a command that runs the one given behind it, such as with a limit
+	// BootstrapOnce gives --bootstrap to the first start of a member alone. The
+	// flag may as well be left in place, which is the default here.
+	BootstrapOnce bool
 }
 
 // Group is the members of one replica group.
@@ -55,11 +58,11 @@ func NewGroup(o Options) (*Group, error) {
 			Index: i, Addr: ports[i], HTTP: ports[o.Size+i],
 			Dir:    filepath.Join(o.Dir, "member-"+strconv.Itoa(i)),
 			output: filepath.Join(o.Dir, "member-"+strconv.Itoa(i)+".log"),
-			binary: o.Binary, wrap: o.Wrap,
+			binary: o.Binary, wrap: o.Wrap, bootstrapOnce: o.BootstrapOnce,
 		}
 		m.args = append([]string{
 			"--dir", m.Dir, "--listen", m.Addr, "--http", m.HTTP, "--index", strconv.Itoa(i),
-			"--peers", strings.Join(peers, ","), "--bootstrap",
+			"--peers", strings.Join(peers, ","),
 		}, o.Args...)
 		g.Members = append(g.Members, m)
 	}

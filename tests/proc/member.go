@@ -29,6 +29,8 @@ type Member struct {
 	args   []string
 	output string
 
+	bootstrapOnce bool
+
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when cmd has ended
 	err    error         // how it ended; read after ended
@@ -52,7 +54,11 @@ func (m *Member) Start(args ...string) error {
 		return err
 	}
 	defer func() { _ = out.Close() }() // the process has its own
-	line := slices.Concat(m.wrap, []string{m.binary}, m.args, args)
+	line := slices.Concat(m.wrap, []string{m.binary}, m.args)
+	if m.cmd == nil || !m.bootstrapOnce {
+		line = append(line, "--bootstrap")
+	}
+	line = append(line, args...)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
