@@ -315,8 +315,12 @@ func (c *Core) Tick(now time.Duration, wall int64) {
 	case Candidate:
 		c.tickCandidate()
 	}
-	if c.role != Leader && c.now >= c.electionAt && !c.awaitsOwnPromise() && c.votes() {
-		c.preVote()
+	if c.role != Leader && c.now >= c.electionAt && !c.awaitsOwnPromise() {
+		if c.votes() {
+			c.preVote()
+		} else {
+			c.becomeFollower() // of nobody: who does not vote must not wait for a leader that is gone
+		}
 	}
 	c.check()
 }

@@ -269,16 +269,22 @@ func (c *Core) flush() {
 	})
 }
 
+// learnerMessages bounds, in full messages, what is on its way to a member that
+// recovers.
+const learnerMessages = 2
+
 // maxStall is how many election timeouts a leader's own disk may be behind the
 // commit index, without a single sync, before another member is to lead.
 const maxStall = 3
 
 func (c *Core) sendEntries(id ReplicaID, p *progress) {
-	end := c.held
+	end, room := c.held, c.cfg.InflightBytes
 	if p.learner {
-		end = c.commit
+		// It decides nothing, so it must not be in the way of those that do: its
+		// syncs and theirs may share a disk.
+		end, room = c.commit, min(room, learnerMessages*c.cfg.MessageBytes)
 	}
-	for p.next <= end && p.inflightBytes < c.cfg.InflightBytes && c.reading[id].From == 0 && !p.snapshot {
+	for p.next <= end && p.inflightBytes < room && c.reading[id].From == 0 && !p.snapshot {
 		switch {
 		case p.next >= c.window.first:
 			c.sendAccept(id, p, c.window.slice(p.next, end, c.cfg.MessageBytes))

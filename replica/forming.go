@@ -14,7 +14,10 @@ type forming struct {
 	pending *NewIdentity            // being stored
 	genesis paxos.HardState         // first hard state of pending, if that has a log
 	wrong   string                  // why this replica cannot be in the group that there is
-	refused [paxos.MaxReplicas]bool
+	// outlived says that a member of the group that there is knows another disk
+	// in this one's place.
+	outlived bool
+	refused  [paxos.MaxReplicas]bool
 }
 
 // helloInterval is how often a replica that is in no group says so.
@@ -48,7 +51,7 @@ func (r *Replica) sayHello() {
 
 func (r *Replica) sendHello(to paxos.ReplicaID) {
 	r.sendForm(to, 0, paxos.FormHello{
-		Size: uint8(r.id.Size), Lease: r.id.Lease, Recovering: r.id.Phase == PhaseRecovering,
+		Size: uint8(r.id.Size), Lease: r.id.Lease, Recovering: r.hasLostDisk(),
 		Echo: r.form.lives[to].Nonce,
 	})
 }
@@ -138,7 +141,9 @@ func (r *Replica) onFormGenesis(e paxos.Envelope, m paxos.FormGenesis) {
 			"cluster", e.Cluster.String(), "cluster here", r.id.Cluster.String())
 	case r.id.Phase == PhaseForming && m.Vector[r.id.Index] == r.id.Life:
 		r.join(e.Cluster, PhaseMember, m.Vector)
-	case m.Led:
+	case !m.Led:
+		r.form.outlived = true
+	default:
 		// Some member may be left over from an older cluster; one that has a
 		// leader is not.
 		r.warn("this member has lost its disk: it gets everything back from the others and does not vote until they let it",

@@ -104,15 +104,9 @@ func (r *Replica) noteMember(e paxos.Envelope) {
 	r.roster[e.From] = s
 }
 
-// outlived reports whether some member has been in the group before.
-func (r *Replica) outlived() bool {
-	for _, s := range r.roster {
-		if s.state == intact {
-			return true
-		}
-	}
-	return false
-}
+// hasLostDisk reports whether this replica knows that it has lost its disk and
+// has not been let back.
+func (r *Replica) hasLostDisk() bool { return r.id.Phase == PhaseRecovering || r.form.outlived }
 
 // missing says who is intact, who lost its disk, who was not heard, and what is
 // needed for the group to go on.
@@ -124,7 +118,7 @@ func (r *Replica) missing() string {
 		switch {
 		case i == int(r.id.Index) && r.id.Phase == PhaseMember:
 			s.state = intact
-		case i == int(r.id.Index) && r.id.Phase == PhaseRecovering:
+		case i == int(r.id.Index) && r.hasLostDisk():
 			s.state = recovering
 		case i == int(r.id.Index):
 			s.state = unformed

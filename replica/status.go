@@ -36,7 +36,7 @@ type MemberStatus struct {
 // Status describes the replica.
 func (r *Replica) Status() Status {
 	s := Status{Identity: r.id, Role: "forming", LogTime: r.logTime, LogBytes: r.snapshots.logBytes, Snapshot: r.snapshots.newest}
-	if r.id.Phase == PhaseRecovering {
+	if r.hasLostDisk() {
 		s.Role = "recovering"
 	}
 	if r.core == nil {
@@ -73,7 +73,7 @@ func (r *Replica) Ready() (ok bool, why string) {
 	switch {
 	case r.form.wrong != "":
 		return false, r.form.wrong
-	case r.core == nil && r.id.Phase == PhaseForming && !r.outlived():
+	case r.core == nil && !r.hasLostDisk():
 		return false, fmt.Sprintf("the group has not formed: waiting for all %d members to be started with --bootstrap", r.id.Size)
 	case r.core == nil:
 		return false, "this member lost its disk, or its group has never formed; it waits for a group with a leader: " + r.missing()
