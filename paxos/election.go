@@ -186,6 +186,12 @@ func (c *Core) countPromises() {
 		return
 	}
 	c.election.votes[c.cfg.ID] = ballotVote{granted: true, commit: c.commit, wall: c.wall, life: c.life, vector: c.vector}
+	if c.election.dead(c.cfg.ID) {
+		// This is an old copy. Its ballot may have been used by the life that
+		// came after it, so nothing may be proposed under it.
+		c.becomeFollower()
+		return
+	}
 	live := 0
 	for id, v := range c.election.votes {
 		if v.granted && !c.election.dead(ReplicaID(id)) {

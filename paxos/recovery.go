@@ -13,10 +13,8 @@ type Rejoin struct {
 	Life    Life
 }
 
-// appendRejoin appends replica u8 | epoch u64 | nonce u64.
-func appendRejoin(dst []byte, r Rejoin) []byte {
-	return appendLife(append(dst, byte(r.Replica)), r.Life)
-}
+// encodeRejoin returns replica u8 | epoch u64 | nonce u64.
+func encodeRejoin(r Rejoin) []byte { return appendLife([]byte{byte(r.Replica)}, r.Life) }
 
 // DecodeRejoin reads the value of an entry of KindRejoin.
 func DecodeRejoin(value []byte) (Rejoin, error) {
@@ -269,7 +267,7 @@ func (c *Core) onRejoinRequest(env Envelope, m RejoinRequest) {
 	case known.Epoch != m.Prev:
 		return // a copy that comes late
 	}
-	c.accept(Entry{Slot: c.held + 1, Ballot: c.term, Kind: KindRejoin, Value: appendRejoin(nil, next)})
+	c.accept(Entry{Slot: c.held + 1, Ballot: c.term, Kind: KindRejoin, Value: encodeRejoin(next)})
 }
 
 // holdsRejoin reports whether a Rejoin is applied, or in the log above that.

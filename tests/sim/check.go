@@ -35,6 +35,7 @@ type checker struct {
 	highest paxos.Slot  // highest that any member has applied
 	quorum  int
 	members []memberFacts
+	lives   livesFacts
 }
 
 // slotFacts is what is known of a slot.
@@ -77,7 +78,7 @@ type heldValue struct {
 }
 
 func newChecker(w *world) *checker {
-	return &checker{w: w, quorum: w.plan.size/2 + 1, members: make([]memberFacts, w.plan.size)}
+	return &checker{w: w, quorum: w.plan.size/2 + 1, members: make([]memberFacts, w.plan.size), lives: livesFacts{named: make(map[uint64]paxos.Rejoin)}}
 }
 
 // slot returns the facts of a slot. They stay valid until the next call.
@@ -153,6 +154,12 @@ func (c *checker) durable(n *node, r replica.Record) {
 		m.promised = e.Ballot // to accept is to promise
 	}
 	a := c.proposed(e)
+	if e.Kind == paxos.KindRejoin {
+		c.rejoin(n, e)
+	}
+	if !c.counts(n) {
+		return
+	}
 	a.durable |= 1 << n.id
 	if bits.OnesCount8(a.durable) == c.quorum {
 		c.choose(e.Slot, *a)
@@ -192,11 +199,13 @@ func (c *checker) choose(s paxos.Slot, a acceptance) {
 	}
 	for c.through+1 < paxos.Slot(len(c.slots)) && c.slots[c.through+1].chosen {
 		c.through++
+		c.chosenThrough(c.through)
 	}
 }
 
 // sent is told of a message that leaves a member.
 func (c *checker) sent(e paxos.Envelope) {
+	c.lived(e)
 	m := &c.members[e.From]
 	switch msg := e.Message.(type) {
 	case paxos.Prepare:
@@ -268,6 +277,9 @@ func (c *checker) voted(id paxos.ReplicaID, m paxos.Accepted) {
 	if f.vote != m.Ballot {
 		f.vote, f.voted = m.Ballot, 0
 	}
+	if c.w.nodes[id].disk.stale {
+		return // its votes are not noted as such
+	}
 	for s := max(f.voted, f.commit) + 1; s <= m.Through; s++ {
 		held := false
 		for _, a := range c.slot(s).accepted {
@@ -289,6 +301,7 @@ func (c *checker) knowsChosen(e paxos.Envelope, commit paxos.Slot) {
 
 // delivered is told of a message that reaches a member.
 func (c *checker) delivered(e paxos.Envelope) {
+	c.haunted(e)
 	if p, ok := e.Message.(paxos.Promise); ok && p.LogStart > p.From {
 		c.w.mark(MarkStoodDown)
 	}
@@ -326,7 +339,7 @@ func (c *checker) status(n *node, st *replica.Status) {
 		c.w.fail("member %d: the commit index went back from %d to %d", n.id, m.commit, st.Commit)
 	case st.Applied < m.appliedBy:
 		c.w.fail("member %d: applied went back from %d to %d", n.id, m.appliedBy, st.Applied)
-	case n.member && st.Last < m.resumeAt:
+	case n.disk.id.HasLog() && st.Last < m.resumeAt:
 		c.w.fail("member %d came back with a log up to slot %d, it had applied slot %d", n.id, st.Last, m.resumeAt)
 	case st.Applied != paxos.Slot(n.rep.Machine().(*machine).slot):
 		c.w.fail("member %d says that it has applied slot %d, its state is of slot %d", n.id, st.Applied, n.rep.Machine().(*machine).slot)

@@ -134,6 +134,35 @@ func TestChecksBite(t *testing.T) {
 			want: "replay",
 		},
 		{
+			name: "a vote of a member that has lost its disk",
+			wreck: func(o *replica.Output) {
+				for i, e := range o.Messages {
+					if m, ok := e.Message.(paxos.Progress); ok {
+						o.Messages[i].Message = paxos.HeartbeatAck{Ballot: m.Ballot, Held: m.Held}
+					}
+				}
+			},
+			want: "has lost its disk and sends",
+		},
+		{
+			name: "a member let back with a life that was not chosen",
+			wreck: func(o *replica.Output) {
+				if o.Identity != nil && o.Identity.State == nil {
+					o.Identity.Identity.Life.Epoch++
+				}
+			},
+			want: "which was never chosen",
+		},
+		{
+			name: "a good disk that is called lost",
+			wreck: func(o *replica.Output) {
+				if len(o.Replies) > 0 {
+					o.Lost = "no reason"
+				}
+			},
+			want: "is told that its disk is lost, which it is not",
+		},
+		{
 			name: "messages of new leaders that never leave",
 			wreck: func(o *replica.Output) {
 				kept := o.Messages[:0]

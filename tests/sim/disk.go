@@ -16,7 +16,9 @@ type disk struct {
 	w    *world
 	node *node
 
-	identity  []byte // IDENTITY
+	identity  []byte           // IDENTITY
+	id        replica.Identity // what is in it
+	stale     bool             // an old copy was put back, and it is not known to be one
 	log       *logDir
 	snapshots map[paxos.Slot][]byte // complete files
 	partial   partialFile           // the newest that was received in part
@@ -56,6 +58,11 @@ type write struct {
 
 func newDisk(w *world, n *node) *disk {
 	return &disk{w: w, node: n, snapshots: make(map[paxos.Slot][]byte)}
+}
+
+// store replaces IDENTITY.
+func (d *disk) store(id replica.Identity) {
+	d.identity, d.id = replica.AppendIdentity(nil, id), id
 }
 
 // createLog makes a new log with its first state, in place of one that IDENTITY

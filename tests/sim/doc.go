@@ -12,8 +12,9 @@
 // A run has two phases. First clients work while faults happen: messages are
 // lost, doubled, delayed and reordered, members are cut off, stopped, killed in
 // the middle of what they do, disks are slow and forget what was not synced,
-// clocks are wrong. Then the faults stop, and the group must agree and serve
-// within a bounded time.
+// clocks are wrong, disks are lost and old copies of them put back. Then the faults
+// stop, and the group must agree and serve within a bounded time; or, if a majority
+// has lost its disks, must never answer again and say why.
 //
 // What is checked is in check.go (while it runs, by an observer that sees every
 // disk and every message) and in history.go (what the clients saw). The marks
@@ -22,6 +23,5 @@
 //
 // The package guarantees that the same seed and number of operations give the
 // same run, event by event, on every machine; Result.Trace is the proof. It
-// leaves the loss of a disk, and everything that is not the engine of one
-// group, to others.
+// leaves everything that is not the engine of one group to others.
 package sim

@@ -26,6 +26,13 @@ const (
 	faultDiskStall
 	faultClockStep
 	faultHandOver
+	faultFreeze
+	faultLose // from here on: of what a disk holds
+	faultLoseLeader
+	faultLoseAgain
+	faultDamage
+	faultCopy
+	faultPutBack
 	faultKinds
 )
 
@@ -120,6 +127,12 @@ func (w *world) fault(k faultKind) {
 		if leader != nil {
 			leader.put(func(r *replica.Replica) { r.HandOver() })
 		}
+	case faultFreeze:
+		if !w.plan.lease { // a lease relies on the clocks' rates
+			w.freeze(n, d.around(4*w.plan.replica.ElectionTimeout))
+		}
+	case faultLose, faultLoseLeader, faultLoseAgain, faultDamage, faultCopy, faultPutBack:
+		w.diskFault(k)
 	}
 }
 

@@ -60,6 +60,24 @@ const (
 	MarkUnknown                        // a request got no outcome
 	MarkClientTimeout                  // a client gave up an answer
 	MarkRetryAnswered                  // an operation of a session was answered on a retry
+	MarkFrozen                         // a process stood still, and its clock with it
+	MarkDiskLost                       // a member lost its disk
+	MarkDiskDamaged                    // ... because its start found it damaged
+	MarkLostAgain                      // ... while it recovered
+	MarkSecondLost                     // ... while another member recovered
+	MarkLostBootstrap                  // ... and was started as one of a new group
+	MarkOldCopy                        // an old copy of a disk was put back
+	MarkOldCopyFound                   // ... and found to be one
+	MarkRejoinChosen                   // it was chosen to let a member back
+	MarkBackByLog                      // a member that recovered was let back by its log
+	MarkBackBySnapshot                 // ... by a snapshot
+	MarkHeldBack                       // a message was held back across what may happen to its sender
+	MarkDeadPromise                    // a promise of a disk that is gone reached the candidate that it was for
+	MarkDeadVote                       // another vote of such a disk reached the leader that it was for
+	MarkLateRequest                    // a request to be let back came too late
+	MarkAmbush                         // an ambush came to its end
+	MarkMajorityLost                   // a majority lost its disks at once
+	MarkTolerated                      // with members down at the end the others went on
 	markCount
 )
 
@@ -81,6 +99,12 @@ var markNames = [markCount]string{
 	MarkTimeEntry: "time entry", MarkExpired: "expiry seen", MarkNotLeader: "not leader",
 	MarkOverloaded: "overloaded", MarkUnknown: "unknown", MarkClientTimeout: "client timeout",
 	MarkRetryAnswered: "retry answered",
+	MarkFrozen:        "frozen", MarkDiskLost: "disk lost", MarkDiskDamaged: "disk damaged",
+	MarkLostAgain: "lost while recovering", MarkSecondLost: "second disk lost",
+	MarkLostBootstrap: "lost with bootstrap", MarkOldCopy: "old copy put back", MarkOldCopyFound: "old copy found out",
+	MarkRejoinChosen: "rejoin chosen", MarkBackByLog: "let back by log", MarkBackBySnapshot: "let back by snapshot",
+	MarkHeldBack: "message held back", MarkDeadPromise: "dead promise", MarkDeadVote: "dead vote",
+	MarkLateRequest: "late request", MarkAmbush: "ambush", MarkMajorityLost: "majority lost", MarkTolerated: "tolerated",
 }
 
 func (m Mark) String() string { return markNames[m] }

@@ -13,6 +13,8 @@ type network struct {
 	dice dice
 	cut  [paxos.MaxReplicas][paxos.MaxReplicas]bool          // nothing goes from, to
 	last [paxos.MaxReplicas][paxos.MaxReplicas]time.Duration // newest delivery of an ordered link
+	trap [paxos.MaxReplicas][paxos.MaxReplicas]bool          // an ambush has cut the link
+	kept [paxos.MaxReplicas][]keptMessage                    // by sender: what the adversary has put by
 }
 
 // send sends messages, which all have the same sender.
@@ -32,7 +34,10 @@ func (n *network) sendOne(e paxos.Envelope) {
 	}
 	copies := 1
 	if !w.calm {
-		if n.cut[e.From][e.To] || n.dice.chance(w.plan.loss) {
+		if n.keep(e, frame) {
+			return
+		}
+		if n.cut[e.From][e.To] || n.trap[e.From][e.To] || n.dice.chance(w.plan.loss) {
 			w.printf("  lost")
 			w.mark(MarkMessageLost)
 			n.lost(e.From, e.To)
@@ -60,7 +65,7 @@ func (n *network) sendOne(e paxos.Envelope) {
 		if paxos.Bulk(e.Message) && n.dice.chance(0.5) {
 			// The first bytes of a large message are there before the last.
 			w.after((at-w.now)/2, func() {
-				if to := w.nodes[e.To]; !n.cut[e.From][e.To] {
+				if to := w.nodes[e.To]; !n.cut[e.From][e.To] && !n.trap[e.From][e.To] {
 					to.put(func(r *replica.Replica) { r.Heard(e.From) })
 				}
 			})
@@ -96,7 +101,7 @@ func (n *network) lost(from, to paxos.ReplicaID) {
 func (n *network) deliver(from, to paxos.ReplicaID, frame []byte) {
 	w := n.w
 	node := w.nodes[to]
-	if node.rep == nil || n.cut[from][to] && !w.calm {
+	if node.rep == nil || (n.cut[from][to] || n.trap[from][to]) && !w.calm {
 		w.mark(MarkMessageLost)
 		n.lost(from, to)
 		return
@@ -109,6 +114,15 @@ func (n *network) deliver(from, to paxos.ReplicaID, frame []byte) {
 	w.trace.note(w.now, noteDeliver, uint64(from)<<8|uint64(to), fingerprint(frame))
 	w.check.delivered(e)
 	node.put(func(r *replica.Replica) { r.Receive(e) })
+}
+
+// calm lets nothing wait behind messages that do not come any more.
+func (n *network) calm() {
+	for from := range n.last {
+		for to := range n.last[from] {
+			n.last[from][to] = min(n.last[from][to], n.w.calmAt+maxLate)
+		}
+	}
 }
 
 // heal mends every link.

@@ -31,8 +31,13 @@ type node struct {
 	paused time.Duration // until then the process stands still
 	synced uint64        // newest sync that has ended
 	held   []heldMessages
-	member bool // of a group that has formed
 	led    bool // was leader after the last step
+
+	frozen   bool // the process stands still, and its monotonic clock with it
+	frozenAt time.Duration
+	image    *diskCopy // of the disk, taken some time ago
+	joined   bool      // has been a member
+	bySnap   bool      // a snapshot brought the Rejoin that lets it back
 }
 
 // heldMessages wait for a sync.
@@ -46,11 +51,7 @@ func newNode(w *world, id paxos.ReplicaID) *node {
 	n.disk = newDisk(w, n)
 	n.clock.rate = 1 + (2*n.dice.Float64()-1)*w.plan.drift
 	n.clock.wall = n.dice.between(-20*time.Millisecond, 20*time.Millisecond)
-	id0 := replica.Identity{
-		Group: 1, Index: id, Size: w.plan.size, Lease: w.plan.lease,
-		Phase: replica.PhaseForming, Life: paxos.Life{Nonce: 1 + n.dice.Uint64()>>1},
-	}
-	n.disk.identity = replica.AppendIdentity(nil, id0)
+	n.disk.format(replica.PhaseForming)
 	return n
 }
 
@@ -77,12 +78,11 @@ func (n *node) start() {
 	}
 	id.Boot++
 	id.BootID = n.dice.Uint64()
-	n.disk.identity = replica.AppendIdentity(nil, id)
+	n.disk.store(id)
 
 	cfg := replica.Config{Options: w.plan.replica, Identity: id, Rand: n.dice.Rand}
 	m := newMachine(n)
-	n.member = id.Phase == replica.PhaseMember
-	if n.member {
+	if id.HasLog() {
 		if slot := n.disk.newestSnapshot(); slot != 0 {
 			file := n.disk.snapshots[slot]
 			loaded, err := decodeSnapshot(n, file)
@@ -94,6 +94,7 @@ func (n *node) start() {
 			m.compare()
 			cfg.Snapshot = replica.SnapshotInfo{Slot: slot, Digest: digestOf(file), Size: int64(len(file))}
 			cfg.Header = loaded.Header
+			w.check.promised(n, loaded.Header.State)
 			w.mark(MarkReplayFromSnapshot)
 		}
 	}
@@ -103,7 +104,7 @@ func (n *node) start() {
 		w.fail("member %d: %v", n.id, err)
 		return
 	}
-	if n.member {
+	if id.HasLog() {
 		w.mark(MarkReplay)
 		w.check.restarted(n, cfg.Snapshot.Slot)
 		if n.disk.log.id != id.LogID {
@@ -140,13 +141,13 @@ func (n *node) crash() {
 		return
 	}
 	w.mark(MarkCrash)
-	if !n.member {
+	if !n.joined {
 		w.mark(MarkCrashForming)
 	}
 	w.trace.note(w.now, noteCrash, uint64(n.id), uint64(n.life))
 	n.life++
 	n.rep, n.inbox, n.held = nil, nil, nil
-	n.awake, n.busy, n.led = false, false, false
+	n.awake, n.busy, n.led, n.frozen = false, false, false, false
 	n.paused, n.synced = 0, 0
 	n.disk.crash()
 	w.printf("member %d dies", n.id)
@@ -172,14 +173,21 @@ func (n *node) wake() {
 	n.later(n.dice.between(0, 100*time.Microsecond), n.step)
 }
 
+// maxNap is how often a process that stands still looks whether it still does.
+const maxNap = 20 * time.Millisecond
+
 // step is one turn of the driver's loop.
 func (n *node) step() {
 	w := n.w
 	n.awake = false
 	if n.paused > w.now {
 		n.awake = true
-		n.later(n.paused-w.now, n.step)
+		n.later(min(n.paused-w.now, maxNap), n.step) // the calm may end it earlier
 		return
+	}
+	if n.frozen {
+		n.frozen = false
+		n.clock.from += w.now - n.frozenAt
 	}
 	inputs := n.inbox
 	n.inbox = nil

@@ -25,6 +25,7 @@ const (
 	fieldSnapshotWrite
 	fieldDropLog
 	fieldDropSnapshots
+	fieldLost
 	fieldEvents
 	fieldEnd
 	firstField = fieldRecords
@@ -38,7 +39,11 @@ func (n *node) perform(out replica.Output, from field) {
 		n.w.sabotage(&out)
 	}
 	for f := from; f < fieldEnd; f++ {
-		if !n.carryOut(&out, f) || n.w.calm {
+		did := n.carryOut(&out, f)
+		if n.rep == nil {
+			return // the process has ended itself
+		}
+		if !did || n.w.calm {
 			continue
 		}
 		if n.dice.chance(n.w.plan.fatal) {
@@ -127,6 +132,11 @@ func (n *node) carryOut(out *replica.Output, f field) bool {
 			return false
 		}
 		d.dropSnapshots(out.DropSnapshots)
+	case fieldLost:
+		if out.Lost == "" {
+			return false
+		}
+		n.toldLost(out.Lost)
 	case fieldEvents:
 		for _, e := range out.Events {
 			n.w.check.event(n, e)
@@ -139,6 +149,9 @@ func (n *node) carryOut(out *replica.Output, f field) bool {
 // answer brings a reply to the client.
 func (n *node) answer(r replica.Reply) {
 	a := r.Token.(*attempt)
+	if n.w.doomed && r.Outcome == replica.Done {
+		n.w.fail("member %d answers %v, though a majority has lost its disks", n.id, a.op)
+	}
 	st := n.rep.Status()
 	ans := answer{
 		outcome: r.Outcome, data: slices.Clone(r.Data), leader: st.Leader, known: st.HasLeader,
@@ -147,18 +160,28 @@ func (n *node) answer(r replica.Reply) {
 	n.w.after(n.w.net.clientDelay(), func() { a.client.answer(a, ans) })
 }
 
-// storeIdentity makes the member's log and then its IDENTITY durable.
+// storeIdentity makes a new log durable, if one is asked for, and then IDENTITY.
 func (n *node) storeIdentity(id replica.NewIdentity) {
+	store := func() {
+		back := n.disk.id.HasLog()
+		n.disk.store(id.Identity)
+		if n.disk.id.Phase == replica.PhaseMember {
+			n.joined = true
+			if back {
+				n.letBack()
+			} else {
+				n.w.mark(MarkFormed)
+			}
+		}
+		n.put((*replica.Replica).IdentityStored)
+	}
+	if id.State == nil {
+		n.later(n.disk.syncTime(), store)
+		return
+	}
 	n.later(n.disk.syncTime(), func() {
 		n.disk.createLog(id.Identity.LogID, id.State)
-		n.later(n.disk.syncTime(), func() {
-			n.disk.identity = replica.AppendIdentity(nil, id.Identity)
-			n.put(func(r *replica.Replica) {
-				n.member = true
-				n.w.mark(MarkFormed)
-				r.IdentityStored()
-			})
-		})
+		n.later(n.disk.syncTime(), store)
 	})
 }
 
@@ -260,6 +283,7 @@ func (n *node) writeSnapshot(task replica.SnapshotWriteTask) {
 		}
 		loaded.Machine.(*machine).compare()
 		d.storeSnapshot(loaded.Header, file)
+		n.bySnap = n.bySnap || n.w.check.names(loaded.Header.State, n)
 		n.put(func(r *replica.Replica) {
 			n.w.mark(MarkSnapshotInstalled)
 			n.w.check.installed(n, task.Snapshot.Slot)

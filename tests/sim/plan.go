@@ -46,6 +46,11 @@ type plan struct {
 	faults     [faultKinds]float64
 	fatal      float64 // chance that a driver dies in the middle of an output
 	stall      float64 // chance that a driver stands still in the middle of one
+
+	bootstrap float64       // chance that a lost disk is started as one of a new group
+	hoard     float64       // chance that a message is put by until its sender has lost its disk
+	ambush    bool          // the interleaving that recovery is most in danger of is played
+	doom      time.Duration // when a majority loses its disks, or zero
 }
 
 // sizes are the sizes of groups, each as often as it is drawn.
@@ -141,7 +146,36 @@ func newPlan(d dice) plan {
 	if d.chance(0.4) {
 		p.stall = d.Float64() * 0.004
 	}
+	p.drawLosses(d)
 	return p
+}
+
+// drawLosses draws what happens to disks. A group of one or two cannot do without
+// any.
+func (p *plan) drawLosses(d dice) {
+	losses := p.size >= 3 && d.chance(0.7)
+	if !losses {
+		for k := faultLose; k < faultKinds; k++ {
+			p.faults[k] = 0
+		}
+		return
+	}
+	p.bootstrap = max(0, d.Float64()-0.3)
+	if d.chance(0.5) {
+		p.faults[faultCopy], p.faults[faultPutBack] = 2, 2
+		p.faults[faultLose] = max(0.5, p.faults[faultLose])
+	}
+	if d.chance(0.6) {
+		p.hoard = d.Float64() * d.Float64() * 0.3
+	}
+	if d.chance(0.1) {
+		p.doom = d.between(500*time.Millisecond, 4*time.Second)
+	}
+	if p.size >= 5 && p.size%2 == 1 && !p.lease && d.chance(0.7) {
+		p.ambush = true
+		p.faultEvery *= 4
+		p.loss /= 4
+	}
 }
 
 func (p *plan) String() string {
@@ -153,6 +187,16 @@ func (p *plan) String() string {
 	if p.lease {
 		reads = "lease"
 	}
-	return fmt.Sprintf("%d members, reads by %s, %d clients, %s links, loss %.1f%%, double %.1f%%, late %.1f%%, election timeout %v, fault every %v",
+	s := fmt.Sprintf("%d members, reads by %s, %d clients, %s links, loss %.1f%%, double %.1f%%, late %.1f%%, election timeout %v, fault every %v",
 		p.size, reads, p.clients, links, 100*p.loss, 100*p.double, 100*p.tail, p.replica.ElectionTimeout, p.faultEvery)
+	if p.hoard > 0 {
+		s += fmt.Sprintf(", %.1f%% held back", 100*p.hoard)
+	}
+	if p.ambush {
+		s += ", ambushes"
+	}
+	if p.doom > 0 {
+		s += fmt.Sprintf(", a majority lost after %v", p.doom)
+	}
+	return s
 }

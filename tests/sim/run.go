@@ -43,6 +43,9 @@ type world struct {
 
 	calm   bool // the faults have stopped
 	calmAt time.Duration
+	doomed bool // a majority has lost its disks
+	doomAt time.Duration
+	ambush *ambush
 
 	diskDice, faultDice dice
 	sabotage            func(*replica.Output)
@@ -94,9 +97,15 @@ func Run(o Options) (res Result) {
 	w.printf("seed %d: %v", o.Seed, &w.plan)
 	w.build()
 	w.startFaults()
-	w.runUntil(maxFaults, func() bool { return w.issued >= w.ops })
-	w.settle()
-	w.finalOperations()
+	w.startDoom()
+	w.runUntil(maxFaults, func() bool { return w.issued >= w.ops || w.doomed && w.now > w.doomAt+maxDoomed })
+	if w.doomed {
+		w.standStill()
+	} else {
+		w.settle()
+		w.finalOperations()
+		w.tolerate()
+	}
 	if w.err == nil {
 		w.checkHistory()
 	}
@@ -106,6 +115,7 @@ func Run(o Options) (res Result) {
 // build makes the members and the clients, and starts them.
 func (w *world) build() {
 	w.check = newChecker(w)
+	w.startAmbush()
 	w.net = &network{w: w, dice: newDice(w.seed, 4)}
 	for _, kind := range []byte{keyRegister, keyRegister, keyRegister, keyCounter, keyList, keyList, keyVolatile} {
 		w.keys = append(w.keys, keyUse{kind: kind, number: 1000 * len(w.keys)})
@@ -147,21 +157,27 @@ func (w *world) settle() {
 	if w.err != nil {
 		return
 	}
-	w.printf("the faults stop")
-	w.calm, w.calmAt = true, w.now
-	w.net.heal()
-	for _, n := range w.nodes {
-		n.disk.stalled = 0
-		n.paused = min(n.paused, w.now)
-		w.revive(n)
-	}
+	w.stopFaults()
 	if !w.runUntil(maxSettle, w.settled) && w.err == nil {
 		w.fail("%v after the faults have stopped: %s", maxSettle, w.state())
 	}
 }
 
-// settled reports whether there is one leader, every member has applied the
-// same, and no client waits.
+// stopFaults begins the calm.
+func (w *world) stopFaults() {
+	w.printf("the faults stop")
+	w.calm, w.calmAt = true, w.now
+	w.net.heal()
+	w.net.calm()
+	for _, n := range w.nodes {
+		n.disk.stalled = 0
+		n.paused = min(n.paused, w.now)
+		w.revive(n)
+	}
+}
+
+// settled reports whether there is one leader, every member votes and has applied
+// the same, and no client waits.
 func (w *world) settled() bool {
 	for _, c := range w.clients {
 		if c.op != nil || !c.idle {
@@ -179,7 +195,7 @@ func (w *world) agreed() bool {
 	}
 	want := first.rep.Status()
 	for _, n := range w.nodes {
-		if n.rep == nil {
+		if n.rep == nil || !n.intact() {
 			return false
 		}
 		st := n.rep.Status()
@@ -217,33 +233,44 @@ func (w *world) finalOperations() {
 			}
 		}
 	}
-	left := len(ops)
-	next := func() {}
-	end := func(op *operation) {
-		// It may be told once who leads.
+	// It may be told once who leads.
+	check := func(op *operation) {
 		if op.tries > 2 || op.ret == never {
 			w.fail("after the faults have stopped, %v took %d attempts", op, op.tries)
 		}
-		left--
-		next()
 	}
-	next = func() {
-		if left > 0 {
-			op := ops[len(ops)-left]
-			op.then = end
-			w.record(op)
-			c.begin(op)
-		}
-	}
-	next()
-	if !w.runUntil(maxFinal, func() bool { return left == 0 && w.agreed() }) && w.err == nil {
-		w.fail("%v after the group has settled, %d operations are left: %s", maxFinal, left, w.state())
+	if !w.finish(ops, maxFinal, check) || !w.runUntil(maxFinal, w.agreed) {
+		w.fail("%v after the group has settled, operations are left, or members do not agree: %s", maxFinal, w.state())
 	}
 	if w.err == nil {
 		for _, n := range w.nodes {
 			n.rep.Machine().(*machine).compare()
 		}
 	}
+}
+
+// finish has the first client do operations, one after the other, and reports
+// whether they were all done in time. Check looks at each, if it is not nil.
+func (w *world) finish(ops []*operation, within time.Duration, check func(*operation)) bool {
+	c := w.clients[0]
+	var next func()
+	next = func() {
+		if len(ops) == 0 {
+			return
+		}
+		op := ops[0]
+		op.then = func(op *operation) {
+			if check != nil {
+				check(op)
+			}
+			ops = ops[1:]
+			next()
+		}
+		w.record(op)
+		c.begin(op)
+	}
+	next()
+	return w.runUntil(within, func() bool { return len(ops) == 0 })
 }
 
 func (w *world) state() string {

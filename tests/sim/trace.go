@@ -25,6 +25,7 @@ const (
 	noteCall
 	noteReturn
 	noteFault
+	noteLost
 )
 
 // note adds an event to the fingerprint.
