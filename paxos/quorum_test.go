@@ -1,0 +1,107 @@
+package paxos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestQuorumIsMoreThanHalf: half of an even group elects nobody, chooses
+// nothing and confirms no read, since the other half could do the same.
+func TestQuorumIsMoreThanHalf(t *testing.T) {
+	for size := 1; size <= MaxReplicas; size++ {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			need := size/2 + 1
+			c := testCore(t, size)
+			c.Tick(time.Second, 0)
+			for id := 1; id < need; id++ {
+				require.NotEqual(t, Candidate, c.Role())
+				step(c, ReplicaID(id), PreVoteReply{Ballot: Ballot{1, 0}, Granted: true})
+			}
+			require.Equal(t, Candidate, c.Role())
+			c.Durable(c.Ready().Sync)
+			for id := 1; id < need; id++ {
+				require.NotEqual(t, Leader, c.Role())
+				step(c, ReplicaID(id), Promise{Ballot: Ballot{1, 0}, From: 1, LogStart: 1})
+			}
+			require.Equal(t, Leader, c.Role())
+
+			c.Propose(KindBatch, []byte("a"))
+			c.Read(7)
+			rd := c.Ready()
+			c.Durable(rd.Sync)
+			for id := 1; id < need; id++ {
+				require.Zero(t, c.Commit())
+				step(c, ReplicaID(id), Accepted{Ballot: Ballot{1, 0}, Through: 1})
+			}
+			require.Equal(t, Slot(1), c.Commit())
+			reads := append(rd.Reads, c.Ready().Reads...)
+			for id := 1; id < need; id++ {
+				require.Empty(t, reads)
+				step(c, ReplicaID(id), HeartbeatAck{Ballot: Ballot{1, 0}, Round: c.lead.round, Held: 1})
+				reads = append(reads, c.Ready().Reads...)
+			}
+			require.Len(t, reads, 1)
+		})
+	}
+}
+
+// TestLeaseOutlivesTheVoter: a voter that was restarted may have granted a lease
+// that still runs. It refuses every candidate for as long as one may.
+func TestLeaseOutlivesTheVoter(t *testing.T) {
+	c := New(Config{Cluster: 1, Group: 1, Size: 3, Life: Life{Nonce: 1}, Rand: rand.New(fixedSource(0)), Lease: true})
+	c.Start(time.Hour, 0)
+	c.Tick(time.Hour+299*time.Millisecond, 0)
+	step(c, 1, PreVote{Ballot: Ballot{2, 1}})
+	step(c, 1, Prepare{Ballot: Ballot{2, 1}, From: 1})
+	rd := c.Ready()
+	require.Equal(t, []string{"pre-vote-reply"}, kinds(rd.Messages))
+	require.False(t, rd.Messages[0].Message.(PreVoteReply).Granted)
+	require.Empty(t, rd.AfterSync, "no promise")
+	c.Tick(time.Hour+300*time.Millisecond, 0)
+	step(c, 1, Prepare{Ballot: Ballot{2, 1}, From: 1})
+	require.Equal(t, []string{"promise"}, kinds(c.Ready().AfterSync))
+}
+
+// leaseLeader returns replica 0 of three, which leads with leases at second 1 and
+// whose first round, sent then, is not confirmed.
+func leaseLeader(t *testing.T) *Core {
+	t.Helper()
+	c := New(Config{Cluster: 1, Group: 1, Size: 3, Life: Life{Nonce: 1}, Rand: rand.New(fixedSource(0)), Lease: true})
+	c.Start(0, 0)
+	leader(t, c)
+	return c
+}
+
+// TestLeaseCountsFromTheSend: however late the confirmation comes, the voters
+// hold the lease from when they saw the round, which may be right behind the send.
+func TestLeaseCountsFromTheSend(t *testing.T) {
+	c := leaseLeader(t)
+	c.Tick(time.Second+230*time.Millisecond, 0)
+	step(c, 1, HeartbeatAck{Ballot: Ballot{1, 0}, Round: 1})
+	c.Read(1)
+	require.Len(t, c.Ready().Reads, 1, "within 240 ms of the send")
+	c.Tick(time.Second+250*time.Millisecond, 0)
+	c.Read(2)
+	require.Empty(t, c.Ready().Reads)
+}
+
+// TestNoLeaseAfterAHandOver: the voters let a hand-over pass by the lease,
+// whenever it arrives.
+func TestNoLeaseAfterAHandOver(t *testing.T) {
+	c := leaseLeader(t)
+	step(c, 1, HeartbeatAck{Ballot: Ballot{1, 0}, Round: 1})
+	c.Read(1)
+	require.Len(t, c.Ready().Reads, 1)
+	require.True(t, c.HandOver())
+	c.Ready()
+	c.Read(2)
+	require.Empty(t, c.Ready().Reads, "not on the lease that it had")
+	step(c, 1, HeartbeatAck{Ballot: Ballot{1, 0}, Round: c.lead.round})
+	require.Len(t, c.Ready().Reads, 1, "by a confirmation")
+	c.Read(3)
+	require.Empty(t, c.Ready().Reads, "and not on a new one")
+}
