@@ -1,0 +1,121 @@
+package main
+
+// storage are the mutations of the log, of snapshot files and of what is in
+// them.
+func storage() []mutation {
+	const format, protocol = "docs/format.md", "Snapshots"
+	return []mutation{
+		{
+			name: "durable-end-cut-off", section: format,
+			rule:  "a fault in front of a frame that vouches for what was there is damage and is not cut off",
+			edits: []edit{{"wal/scan.go", `if at, ok := claimed(p, data, off, next); ok {`, `if at, ok := claimed(p, data, off, next); ok && false {`}},
+			catch: []command{named("./wal", "^TestLaterFramesVouchForEarlierOnes$")},
+		},
+		{
+			name: "suspect-taken-for-torn", section: format,
+			rule:  "an end that no power cut explains makes the log suspect",
+			edits: []edit{{"wal/scan.go", `w.suspect = what != faultShort && !zeroSector(data, int(off))`, `w.suspect = false`}},
+			catch: []command{named("./wal", "^TestSuspicionLastsUntilCleared$")},
+		},
+		{
+			name: "failed-sync-ignored", section: format,
+			rule:  "a failed sync ends the log: nothing is reported durable any more",
+			edits: []edit{{"wal/segment.go", "\tt.staged = 0\n\treturn t.sync()\n", "\tt.staged = 0\n\t_ = t.sync()\n\treturn nil\n"}},
+			catch: []command{named("./wal", "^(TestEveryFailure|TestNothingIsReportedOnceTheLogHasFailed|TestTailIsRewrittenAfterAFailedSync)$")},
+		},
+		{
+			name: "no-sync", section: format,
+			rule:  "a batch is synced before it is reported durable",
+			edits: []edit{{"wal/segment.go", "\tt.staged = 0\n\treturn t.sync()\n", "\tt.staged = 0\n\treturn nil\n"}},
+			catch: []command{named("./wal", "^TestPowerCutAtEveryStep$")},
+		},
+		{
+			name: "promise-dropped-with-a-segment", section: format,
+			rule: "every segment begins with the newest hard state",
+			edits: []edit{{"wal/writer.go",
+				`l.state, l.stateIndex = append(l.state[:0], r.Payload...), r.Index`,
+				`l.stateIndex = r.Index`}},
+			catch: []command{named("./wal", "^(TestSegmentsRollBySizeAndDrop|TestRollAtASnapshotLetsEverythingBeforeItGo|TestWhatIsAppendedIsReplayed)$")},
+		},
+		{
+			name: "segment-dropped-too-early", section: format,
+			rule: "a segment is dropped only if no record in it is above the slot that a snapshot covers",
+			edits: []edit{{"wal/segment.go",
+				`s.minTag, s.maxTag = min(s.minTag, f.tag), max(s.maxTag, f.tag)`,
+				`s.minTag = min(s.minTag, f.tag)`}},
+			catch: []command{named("./wal", "^(TestSegmentsRollBySizeAndDrop|TestReadWhileAppendingAndDropping|TestRead)$")},
+		},
+		{
+			name: "snapshot-named-before-its-sync", section: format,
+			rule:  "a snapshot gets its name when it is durable",
+			edits: []edit{{"snapshot/create.go", "\treturn w.foot, f.sync()\n", "\treturn w.foot, nil\n"}},
+			catch: []command{named("./snapshot", "^TestCreateIsAtomicAtEachStep$")},
+		},
+		{
+			name: "torn-snapshot-taken-as-whole", section: format,
+			rule: "a snapshot counts when all of it was verified",
+			edits: []edit{
+				{"snapshot/scan.go", `case s.blocks != s.foot.blocks || s.records != s.foot.records || s.rawBytes != s.foot.rawBytes:`, `case s.foot.size == 0:`},
+				{"snapshot/scan.go", `case digest != s.foot.digest:`, `case s.foot.size == 1:`},
+				{"snapshot/scan.go", `if blockSum(at, head, stored) != h.sum {`, `if h.sum == 0 && blockSum(at, head, stored) != 0 {`},
+				{"snapshot/scan.go", `if crc32.Checksum(raw, castagnoli) != h.rawSum {`, `if false && crc32.Checksum(raw, castagnoli) != h.rawSum {`},
+			},
+			catch: []command{named("./snapshot", "^(TestEachFlippedByteIsFound|TestEachCutIsFound)$")},
+		},
+		{
+			name: "received-snapshot-not-compared", section: protocol,
+			rule: "a received snapshot is the one that was announced",
+			edits: []edit{{"snapshot/transfer.go",
+				`if info.Digest != in.digest {`,
+				`if false {`}},
+			catch: []command{named("./snapshot", "^TestTransferRefuses$")},
+		},
+		{
+			name: "log-dropped-before-the-snapshot", section: protocol,
+			rule: "the log is dropped when the snapshot that covers it is durable",
+			edits: []edit{{"replica/snapshots.go",
+				"\tr.out.Snapshot = s.taking\n\tr.out.Roll = true\n",
+				"\tr.out.Snapshot = s.taking\n\tr.out.Roll, r.out.DropLog = true, r.core.Applied()\n"}},
+			catch: []command{named("./replica", "^TestLogIsKeptUntilItsSnapshotIsDurable$"), simulation(200)},
+		},
+		{
+			name: "transfer-does-not-pin", section: protocol,
+			rule: "what a transfer needs is not dropped",
+			edits: []edit{{"replica/snapshots.go",
+				`			keep = min(keep, t.info.Slot)`,
+				`			keep = max(keep, t.info.Slot)`}},
+			catch: []command{named("./replica", "^TestTransferPins$"), simulation(200)},
+		},
+		{
+			name: "sessions-not-in-snapshot", section: "docs/format.md, image",
+			rule: "the table of sessions is part of a snapshot",
+			edits: []edit{
+				{"kv/image.go", "\tm.sessions.Ascend(func(e session) bool {\n", "\tm.sessions.Ascend(func(e session) bool {\n\t\tif e.seq > 0 {\n\t\t\treturn false\n\t\t}\n"},
+				{"kv/image.go", `uint64(m.sessions.Len()))`, `0)`},
+			},
+			catch: []command{named("./kv", "^TestSessionsLiveInSnapshots$")},
+		},
+		{
+			name: "session-not-remembered", section: "Outcomes",
+			rule:  "an operation of a session is executed once",
+			edits: []edit{{"kv/session.go", "\ts.remember(e)\n\treturn dst\n", "\treturn dst\n"}},
+			catch: []command{named("./kv", "^(TestARetryIsNotAppliedAgain|TestARetryGetsTheReplyOfThatTime)$")},
+		},
+		{
+			name: "driver-does-not-wait", section: "What a driver must keep",
+			rule: "what is in AfterSync leaves when its sync has ended",
+			edits: []edit{{"server/loop.go",
+				`		n.outbox = append(n.outbox, heldBack{sync: out.Sync, messages: out.AfterSync})`,
+				`		n.sendAll(out.AfterSync)`}},
+			catch: []command{named("./server", "^TestVotesLeaveAfterTheirSync$")},
+		},
+		{
+			name: "messages-after-a-failed-disk", section: "What a driver must keep",
+			rule: "after a failure of the disk nothing leaves any more",
+			edits: []edit{{"server/loop.go",
+				"\tif n.failure.Load() != nil {\n\t\treturn\n\t}\n\tn.sendAll(out.Messages)\n",
+				"\tn.sendAll(out.Messages)\n"}},
+			catch: []command{named("./server", "^TestNothingLeavesAfterAFailure$")},
+		},
+	}
+}
