@@ -18,6 +18,7 @@ type search struct {
 	deep   bool
 	script string // in testdata; played first
 	bounds bounds
+	part   bool // too large for a whole search: only the nearest bounds.states are visited
 }
 
 var searches = []search{
@@ -52,8 +53,8 @@ var searches = []search{
 	{name: "5/two lost in turn, and a value", deep: true, script: "two_turns", bounds: bounds{
 		members: 5, rounds: 2, slots: 4, proposals: 2, losers: ids(1, 2), losses: 2,
 	}},
-	{name: "5/two lost at once", deep: true, script: "two_lost", bounds: bounds{
-		members: 5, rounds: 2, slots: 2, proposals: 1, losers: ids(1, 2), losses: 2,
+	{name: "5/two lost at once", deep: true, script: "two_lost", part: true, bounds: bounds{
+		members: 5, rounds: 2, slots: 3, proposals: 1, losers: ids(1, 2), losses: 2, states: 2_000_000,
 	}},
 	{name: "3/two rounds, slow disks", deep: true, bounds: bounds{
 		members: 3, candidates: ids(0, 1), rounds: 2, slots: 1, proposals: 2, slow: ids(0, 1),
@@ -82,15 +83,14 @@ func begin(t *testing.T, script string, b bounds) (*world, *state) {
 // has two values.
 func TestSearch(t *testing.T) {
 	for _, tt := range searches {
+		if tt.deep && !*deep {
+			continue
+		}
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.deep && !*deep {
-				return
-			}
 			t.Parallel()
 			start := time.Now()
-			tt.bounds.states = 20_000_000
-			if !*deep {
-				tt.bounds.states = 400_000
+			if !tt.part {
+				tt.bounds.states = 5_000_000
 			}
 			w, s := begin(t, tt.script, tt.bounds)
 			res := w.search(s)
@@ -99,7 +99,7 @@ func TestSearch(t *testing.T) {
 			}
 			t.Logf("%d states, %d steps tried, %d deep, %d states of members, %d messages, %v",
 				res.states, res.steps, res.depth, res.locals, res.messages, time.Since(start).Round(10*time.Millisecond))
-			require.True(t, res.complete, "not all states were visited: the bounds are too wide")
+			require.Equal(t, !tt.part, res.complete, "not all states were visited: the bounds are too wide")
 		})
 	}
 }
@@ -145,7 +145,11 @@ func TestSearchFinds(t *testing.T) {
 			require.ErrorAs(t, err, &wrong)
 			require.Equal(t, res.violation.what, wrong.what)
 
-			// With the rule in force there is nothing to be found.
+			// With the rule in force there is nothing to be found. TestSearch shows it
+			// where it takes long.
+			if tt.script != "" {
+				return
+			}
 			tt.bounds.fault = faultless
 			w, s = begin(t, tt.script, tt.bounds)
 			res = w.search(s)

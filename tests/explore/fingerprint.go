@@ -20,7 +20,7 @@ import (
 // part of the digest without anyone having to think of it. What is left out is
 // named here, with the reason: see skipped.
 func (w *world) fingerprint(m *member) [sha256.Size]byte {
-	d := &dumper{out: make([]byte, 0, 4096)}
+	d := &dumper{out: make([]byte, 0, 4096), plans: w.plans}
 	d.durable = m.durable
 	d.put(reflect.ValueOf(m.core).Elem())
 	d.number(m.life.Epoch, m.life.Nonce, bit(m.recovering), uint64(m.kept), bit(m.letBack != nil))
@@ -49,14 +49,14 @@ func (w *world) fingerprint(m *member) [sha256.Size]byte {
 }
 
 // skipped are fields of Core, and of what it holds, that do not decide what a
-// member will do here. All times are left out too: see member.
+// member will do here. All times are left out too (see member), and so is the
+// backoff before a resend, which is shorter than the time between two inputs.
 var skipped = map[string]bool{
 	"Core.cfg":  true, // the same for the member's whole life, but for what is in IDENTITY
 	"Core.wall": true, // always zero
 	// There are no reads, and the rounds of messages are zero: see carried.
 	"leadership.round": true, "leadership.confirmed": true, "leadership.rounds": true,
 	"leadership.readRounds": true, "progress.sentRound": true,
-	"progress.backoff": true, // a duration, shorter than the time between two inputs
 }
 
 // onlyRestoring are fields that are read until Start only.
@@ -72,6 +72,33 @@ type dumper struct {
 	out       []byte
 	durable   uint64
 	restoring bool
+	plans     map[reflect.Type][]treatment
+}
+
+// treatment is what is done with a field.
+type treatment uint8
+
+const (
+	whole treatment = iota
+	leaveOut
+	whileRestoring
+	asSync
+)
+
+// plan says what to do with the fields of a struct.
+func plan(t reflect.Type) []treatment {
+	out := make([]treatment, t.NumField())
+	for i := range out {
+		switch name := t.Name() + "." + t.Field(i).Name; {
+		case skipped[name]:
+			out[i] = leaveOut
+		case onlyRestoring[name]:
+			out[i] = whileRestoring
+		case syncNumbers[name]:
+			out[i] = asSync
+		}
+	}
+	return out
 }
 
 func bit(b bool) uint64 {
@@ -123,6 +150,12 @@ func (d *dumper) put(v reflect.Value) {
 		d.number(uint64(v.Len()))
 		d.out = append(d.out, v.String()...)
 	case reflect.Array:
+		// Most are: of members that there are not, of votes not yet given.
+		zero := v.IsZero()
+		d.out = append(d.out, byte(bit(zero)))
+		if zero {
+			return
+		}
 		for i := range v.Len() {
 			d.put(v.Index(i))
 		}
@@ -156,11 +189,15 @@ func (d *dumper) put(v reflect.Value) {
 }
 
 func (d *dumper) fields(v reflect.Value) {
-	for i := range v.NumField() {
-		name := v.Type().Name() + "." + v.Type().Field(i).Name
+	p, ok := d.plans[v.Type()]
+	if !ok {
+		p = plan(v.Type())
+		d.plans[v.Type()] = p
+	}
+	for i, t := range p {
 		switch {
-		case skipped[name], onlyRestoring[name] && !d.restoring:
-		case syncNumbers[name]:
+		case t == leaveOut, t == whileRestoring && !d.restoring:
+		case t == asSync:
 			d.sync(v.Field(i).Uint())
 		default:
 			d.put(v.Field(i))

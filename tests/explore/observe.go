@@ -44,12 +44,12 @@ func (w *world) chosen(votes []uint16) []paxos.Entry {
 }
 
 // judge returns what is wrong after a step, or nothing. The votes are those of
-// the whole group, with the step's own.
-func (w *world) judge(votes []uint16, o *outcome) string {
+// the whole group, with the step's own; more says that there are new ones.
+func (w *world) judge(votes []uint16, more bool, o *outcome) string {
 	if o.broken != "" {
 		return o.broken
 	}
-	if len(o.votes)+len(o.applied) == 0 {
+	if !more && len(o.applied) == 0 {
 		return ""
 	}
 	chosen := w.chosen(votes)

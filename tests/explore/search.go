@@ -140,7 +140,7 @@ func (w *world) after(s *state, st step) (*state, string) {
 	for _, v := range o.votes {
 		votes = insert(votes, v)
 	}
-	if wrong := w.judge(votes, o); wrong != "" {
+	if wrong := w.judge(votes, len(votes) > len(s.votes), o); wrong != "" {
 		return nil, wrong
 	}
 	n := &state{members: s.members, messages: s.messages, votes: votes, proposals: s.proposals, crashes: s.crashes, losses: s.losses}
@@ -159,7 +159,9 @@ func (w *world) after(s *state, st step) (*state, string) {
 	case lose:
 		n.losses++
 	}
-	w.dropSpent(n)
+	w.dropSpent(n, func(m uint16) bool {
+		return st.kind == lose || w.messages[m].To == st.member || contains(o.sent, []uint16{m})
+	})
 	return n, ""
 }
 
@@ -173,9 +175,13 @@ func contains(set, part []uint16) bool {
 	return true
 }
 
-// dropSpent drops the messages that can do nothing any more.
-func (w *world) dropSpent(s *state) {
+// dropSpent drops the messages that can do nothing any more, of those that may
+// have come to that.
+func (w *world) dropSpent(s *state, suspect func(uint16) bool) {
 	useless := func(n uint16) bool {
+		if !suspect(n) {
+			return false
+		}
 		e := w.messages[n]
 		if w.losers[e.To] && int(s.losses) < w.losses {
 			return false // it may forget what it has promised
@@ -224,7 +230,7 @@ func (w *world) search(s *state) result {
 		visited[key] = struct{}{}
 		return true
 	}
-	w.dropSpent(s)
+	w.dropSpent(s, func(uint16) bool { return true })
 	first := s.encode()
 	isNew(first)
 	nodes := []node{{parent: -1}}

@@ -3,6 +3,7 @@ package explore
 import (
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"diskv/paxos"
@@ -62,12 +63,14 @@ type world struct {
 	number   map[string]uint16
 	votes    []vote
 	voteOf   map[string]uint16
+	plans    map[reflect.Type][]treatment // of fingerprint
 }
 
 func newWorld(b bounds) *world {
 	return &world{
 		bounds: b, localOf: map[[sha256.Size]byte]int32{},
 		number: map[string]uint16{}, voteOf: map[string]uint16{},
+		plans: map[reflect.Type][]treatment{},
 	}
 }
 
