@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -164,7 +165,10 @@ func copyTree(t *testing.T, from string) string {
 func treeSize(t *testing.T, dir string) (sum int64) {
 	t.Helper()
 	require.NoError(t, filepath.Walk(dir, func(_ string, info os.FileInfo, err error) error {
-		if err == nil && info.Mode().IsRegular() {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // renamed or removed by the log meanwhile
+		case err == nil && info.Mode().IsRegular():
 			sum += info.Size()
 		}
 		return err

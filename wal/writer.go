@@ -103,7 +103,6 @@ func (l *Log) writeAll(w work) error {
 // tail is new and that its header is staged in front.
 func (l *Log) writeBatch(recs []Record, header bool) error {
 	l.fresh = l.fresh[:0]
-	var states int
 	for i := range recs {
 		r := &recs[i]
 		f := frame{typ: r.Type, index: r.Index, tag: r.Tag, durable: l.durable, payload: r.Payload}
@@ -111,7 +110,6 @@ func (l *Log) writeBatch(recs []Record, header bool) error {
 			l.fresh = append(l.fresh, position{tag: r.Tag, off: l.tail.size + int64(l.tail.staged), payload: len(r.Payload)})
 		} else {
 			l.state, l.stateIndex = append(l.state[:0], r.Payload...), r.Index
-			states++
 		}
 		l.stage(f)
 	}
