@@ -315,3 +315,14 @@ func FuzzDecodeHardState(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDecodeRejoin(f *testing.F) {
+	f.Add(encodeRejoin(Rejoin{Replica: 2, Life: Life{Epoch: 3, Nonce: 0x1111}}))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		j, err := DecodeRejoin(b)
+		if err == nil {
+			require.Equal(t, b, encodeRejoin(j))
+		}
+	})
+}

@@ -80,9 +80,6 @@ func (c *Core) Unsynced() int {
 	return int(c.held - c.lead.own)
 }
 
-// Uncommitted returns how many slots of this replica are not known as chosen.
-func (c *Core) Uncommitted() int { return int(c.window.last() - c.commit) }
-
 // LeaderClock returns, on a leader, the latest wall-clock time that a majority
 // of the quorum that elected it had reached then, in ns since the Unix epoch.
 func (c *Core) LeaderClock() int64 { return c.lead.clock }

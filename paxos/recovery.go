@@ -211,9 +211,6 @@ func (c *Core) Recovering() bool { return c.recovering }
 // Lives returns the newest chosen life of every member.
 func (c *Core) Lives() Vector { return c.lives }
 
-// Learner reports whether a leader knows member id to recover.
-func (c *Core) Learner(id ReplicaID) bool { return c.role == Leader && c.lead.peers[id].learner }
-
 // onProgress keeps a member that recovers up to date, and tells it what it
 // needs to know to ask for its vote back.
 func (c *Core) onProgress(env Envelope, m Progress) {

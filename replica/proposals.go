@@ -10,10 +10,9 @@ import (
 
 // proposals are the commands on their way through the log.
 type proposals struct {
-	queue      []command // wait for a slot
-	queueBytes int
-	waiting    map[paxos.Slot]*proposal // have one, and are not applied
-	bytes      int                      // of queue and waiting
+	queue   []command                // wait for a slot
+	waiting map[paxos.Slot]*proposal // have one, and are not applied
+	bytes   int                      // of queue and waiting
 }
 
 // command is a command that waits for a slot.
@@ -42,7 +41,6 @@ func (r *Replica) Propose(t Token, cmd []byte) {
 		r.reply(t, Overloaded, nil)
 	default:
 		p.queue = append(p.queue, command{token: t, bytes: cmd, since: r.now.Mono})
-		p.queueBytes += len(cmd)
 		p.bytes += len(cmd)
 	}
 }
@@ -73,7 +71,6 @@ func (r *Replica) proposeQueue() {
 		}
 		clear(p.queue[:n])
 		p.queue = p.queue[n:]
-		p.queueBytes -= size
 	}
 }
 
@@ -115,7 +112,6 @@ func (r *Replica) refuseQueue(n int) {
 	p := &r.proposals
 	for _, c := range p.queue[:n] {
 		r.reply(c.token, NotLeader, nil)
-		p.queueBytes -= len(c.bytes)
 		p.bytes -= len(c.bytes)
 	}
 	clear(p.queue[:n])

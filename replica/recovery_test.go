@@ -77,15 +77,7 @@ func TestRecoveringMemberForgetsALeaderThatIsGone(t *testing.T) {
 	other := g.followers()[1]
 	m.loseDisk()
 	m.start()
-	for range 100 {
-		g.now += 5 * time.Millisecond
-		g.settle()
-		if m.identity.HasLog() {
-			break
-		}
-		m.r.Tick(m.time())
-		m.carryOut()
-	}
+	g.awaitLog(m)
 	other.crash() // nobody can let the member back now
 	require.Eventually(t, func() bool {
 		g.run(10 * time.Millisecond)
@@ -122,16 +114,7 @@ func TestRecoveringMemberThatKeepsItsDiskGoesOn(t *testing.T) {
 	m := g.followers()[0]
 	m.loseDisk()
 	m.start()
-	for range 40 {
-		g.now += 10 * time.Millisecond
-		g.settle()
-		if m.identity.HasLog() {
-			break
-		}
-		m.r.Tick(m.time())
-		m.carryOut()
-	}
-	require.True(t, m.identity.HasLog())
+	g.awaitLog(m)
 	life := m.identity.Life
 	require.Equal(t, PhaseRecovering, m.identity.Phase)
 	m.crash()
@@ -219,4 +202,20 @@ func TestOldCopyOfADiskIsALostDisk(t *testing.T) {
 	m.start()
 	g.run(time.Second)
 	require.NotEmpty(t, m.lost)
+}
+
+// awaitLog lets time pass for m alone, until it has been told what group it is
+// in and no further.
+func (g *rig) awaitLog(m *member) {
+	g.t.Helper()
+	for range 100 {
+		g.now += 5 * time.Millisecond
+		g.settle()
+		if m.identity.HasLog() {
+			return
+		}
+		m.r.Tick(m.time())
+		m.carryOut()
+	}
+	g.t.Fatalf("member %d was not told what group it is in", m.index)
 }
