@@ -1,5 +1,6 @@
 // Package shard holds the words about shards that others share: the number of
-// a shard and the hash that gives every key its shard.
+// a shard, the hash that gives every key its shard, and the numbered [Config] that
+// says which group owns which.
 //
 // A shard is what Redis Cluster calls a hash slot, computed in the same way, so
 // that every Redis Cluster client finds the right group by itself:
@@ -7,8 +8,9 @@
 //	shard = CRC16(key, or its {tag}) mod 16384
 //
 // The package guarantees that the hash never changes: keys are stored in
-// (shard, key) order and a cluster is divided by shard. It knows nothing of
-// which group serves a shard.
+// (shard, key) order and a cluster is divided by shard; and that a Config that was
+// decoded is one that can be. Which configs follow each other is package
+// shardmaster's; how a group takes one, package kv's.
 package shard
 
 import (

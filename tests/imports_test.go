@@ -30,9 +30,9 @@ var arrows = map[string][]string{
 	"snapshot":    {"internal/wire"},
 	"paxos":       {"internal/wire"},
 	"replica":     {"paxos", "internal/wire"},
-	"shard":       {},
+	"shard":       {"internal/wire"},
 	"kv":          {"shard", "internal/wire", "internal/resp"},
-	"shardmaster": {"shard", "internal/wire"},
+	"shardmaster": {"shard", "internal/wire", "internal/resp"},
 	"client":      {"shard", "internal/resp"},
 	"server": {
 		"server", "replica", "paxos", "kv", "shard", "shardmaster", "wal", "snapshot",
