@@ -30,7 +30,7 @@ type Options struct {
 	// snapshot. Default 32 MiB.
 	SnapshotMinBytes int64
 	// IdleTime without a new record makes a replica tidy up a log that is
-	// larger than the data. Default 1 s.
+	// larger than a quarter of the data and than 2 KiB. Default 1 s.
 	IdleTime time.Duration
 
 	WindowBytes   int // see paxos.Config

@@ -85,6 +85,8 @@ const (
 	transferTimeout = 30 * time.Second
 	// snapshotRetry is the wait after a snapshot that could not be written.
 	snapshotRetry = 10 * time.Second
+	// idleMinBytes is a log that is small beside any data.
+	idleMinBytes = 2 << 10
 	// maxPinnedLog is how many times the size at which a snapshot is due the
 	// log may grow for the sake of a member that is receiving one.
 	maxPinnedLog = 4
@@ -102,8 +104,15 @@ func (r *Replica) snapshotDue() int64 {
 	return due + due/16*place
 }
 
+// idleDue is the size of the log above which a replica at rest tidies up. At a
+// quarter of the data a pause costs at most four times what was written before
+// it, and the disk holds little more than the data.
+func (r *Replica) idleDue() int64 {
+	return max(r.machine.Bytes()/4, min(r.opts.SnapshotMinBytes/4, idleMinBytes))
+}
+
 // considerSnapshot asks for a snapshot when the log has outgrown the data, or
-// when nothing happens and it is larger than the data.
+// when nothing happens and it is no longer small beside the data.
 func (r *Replica) considerSnapshot() {
 	s := &r.snapshots
 	s.applied(r.core.Applied())
@@ -112,7 +121,7 @@ func (r *Replica) considerSnapshot() {
 		return
 	}
 	idle := r.now.Mono >= s.activeAt+r.opts.IdleTime
-	if s.logBytes < r.snapshotDue() && (!idle || s.logBytes <= max(r.machine.Bytes(), r.opts.SnapshotMinBytes/4)) {
+	if s.logBytes < r.snapshotDue() && (!idle || s.logBytes <= r.idleDue()) {
 		return
 	}
 	h := r.core.HardState()

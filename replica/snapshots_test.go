@@ -52,8 +52,8 @@ func TestSnapshotWhenDue(t *testing.T) {
 	require.Equal(t, before, g.leader().machine().state())
 }
 
-// TestSnapshotWhenIdle: a group at rest tidies up a log that is larger than the
-// data, though it is not due yet; one that is small is left alone.
+// TestSnapshotWhenIdle: a group at rest tidies up a log that is no longer small
+// beside the data, though it is not due yet; one that is small is left alone.
 func TestSnapshotWhenIdle(t *testing.T) {
 	g := formed(t, 3, Options{SnapshotMinBytes: 40_000, IdleTime: time.Second})
 	g.fill(3)
@@ -71,6 +71,26 @@ func TestSnapshotWhenIdle(t *testing.T) {
 	g.run(time.Minute)
 	require.Equal(t, slot, g.members[1].r.Status().Snapshot.Slot, "once is enough")
 	require.NotZero(t, n)
+}
+
+// TestSnapshotWhenIdleOfManyBytes: what a pause is worth is measured by the data.
+func TestSnapshotWhenIdleOfManyBytes(t *testing.T) {
+	g := formed(t, 3, Options{})
+	for i := range 40 {
+		g.set(fmt.Sprintf("set key%d %s", i, strings.Repeat("v", 1000)))
+	}
+	g.run(3 * time.Second)
+	slot := g.leader().r.Status().Snapshot.Slot
+	require.NotZero(t, slot, "by default too")
+	g.fill(20) // some 4 KiB, below a quarter of the data
+	g.run(3 * time.Second)
+	require.Equal(t, slot, g.leader().r.Status().Snapshot.Slot, "not worth it")
+	g.fill(60)
+	g.run(3 * time.Second)
+	require.Greater(t, g.leader().r.Status().Snapshot.Slot, slot)
+	for _, m := range g.members {
+		require.Less(t, m.logSize(), int64(1000))
+	}
 }
 
 // TestSnapshotStagger: the members do not all write at once, and the leader is
