@@ -1,0 +1,161 @@
+package shardmaster
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"diskv/internal/wire"
+	"diskv/shard"
+)
+
+// ErrRecord is wrapped by the errors of [Restore] that mean a record is wrong: the
+// image was damaged, or written by a newer version, or is none of a shardmaster's.
+var ErrRecord = errors.New("record of a shardmaster's image is not valid")
+
+// Restore makes a machine from the records of an [Image]. next returns one after the
+// other and io.EOF behind the last; a record is not used after the next call.
+func Restore(next func() ([]byte, error)) (*Machine, error) {
+	r := restorer{m: &Machine{}}
+	for n := uint64(0); ; n++ {
+		record, err := next()
+		if errors.Is(err, io.EOF) {
+			return r.finish()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("restore: record %d: %w", n, err)
+		}
+		if err := r.record(record); err != nil {
+			return nil, fmt.Errorf("restore: record %d: %w: %w", n, ErrRecord, err)
+		}
+	}
+}
+
+var (
+	errKind      = errors.New("unknown kind")
+	errOrder     = errors.New("out of order")
+	errReserved  = errors.New("reserved bytes are not zero")
+	errFormat    = errors.New("unknown format: written by a newer version")
+	errIncorrect = errors.New("not as many configs or groups as the end record says")
+	errCount     = errors.New("count not allowed here")
+)
+
+// restorer builds a machine from records.
+type restorer struct {
+	m    *Machine
+	kind byte // of the record before
+}
+
+func (r *restorer) record(b []byte) error {
+	in := wire.NewReader(b)
+	kind := in.Uint8()
+	if string(in.Fixed(3)) != "\x00\x00\x00" {
+		in.Fail(errReserved)
+	}
+	count := in.Uint32()
+	if in.Err() == nil && !r.follows(kind) {
+		in.Fail(errOrder)
+	}
+	if in.Err() != nil {
+		return in.Err()
+	}
+	r.kind = kind
+	switch kind {
+	case recordState:
+		if count != imageFormat {
+			in.Fail(errFormat)
+		}
+		r.m.slot, r.m.logTime = in.Uint64(), in.Int64()
+	case recordConfig:
+		if count != 1 {
+			in.Fail(errCount)
+		}
+		if err := r.config(in.Fixed(in.Len())); err != nil {
+			in.Fail(err)
+		}
+	case recordGroups:
+		if count > shard.MaxGroups {
+			in.Fail(errCount)
+		}
+		for range count {
+			if !r.group(in) {
+				break
+			}
+		}
+	case recordEnd:
+		if count != 0 {
+			in.Fail(errCount)
+		}
+		configs, groups := in.Uint64(), in.Uint64()
+		if in.Err() == nil && (configs != uint64(len(r.m.kept)) || groups != uint64(len(r.m.groups))) {
+			in.Fail(errIncorrect)
+		}
+	default:
+		in.Fail(errKind)
+	}
+	return in.Close()
+}
+
+// follows tells whether a record of a kind may come now.
+func (r *restorer) follows(kind byte) bool {
+	switch kind {
+	case recordState:
+		return r.kind == 0
+	case recordConfig:
+		return r.kind == recordState || r.kind == recordConfig
+	case recordGroups:
+		return r.kind == recordConfig
+	case recordEnd:
+		return r.kind == recordGroups
+	}
+	return r.kind != 0 // it is unknown, which is told
+}
+
+// config takes the next config.
+func (r *restorer) config(b []byte) error {
+	c, err := shard.DecodeConfig(b)
+	switch {
+	case err != nil:
+		return err
+	case r.m.newest == nil:
+		r.m.first = c.Num
+	case c.Num != r.m.newest.Num+1:
+		return errOrder
+	}
+	r.m.newest = c
+	r.m.kept = append(r.m.kept, slices.Clone(b))
+	r.m.bytes += keptSize(b)
+	return nil
+}
+
+// group takes one entry of a groups record and returns false on a fault.
+func (r *restorer) group(in *wire.Reader) bool {
+	g := group{id: shard.GroupID(in.Uint64()), joined: in.Uint64(), left: in.Uint64(), settled: in.Uint64(), drained: in.Bool()}
+	if in.Uint8() != 0 {
+		in.Fail(errReserved)
+	}
+	g.servers = readServers(in)
+	if in.Err() == nil {
+		if err := shard.CheckServers(g.servers); err != nil {
+			in.Fail(err)
+		}
+	}
+	if in.Err() != nil {
+		return false
+	}
+	r.m.groups = append(r.m.groups, g)
+	r.m.bytes += g.size()
+	return true
+}
+
+// finish returns the machine, if it is whole.
+func (r *restorer) finish() (*Machine, error) {
+	if r.kind != recordEnd {
+		return nil, fmt.Errorf("restore: %w: the end record is missing", ErrRecord)
+	}
+	if err := r.m.fault(); err != nil {
+		return nil, fmt.Errorf("restore: %w: %w", ErrRecord, err)
+	}
+	return r.m, nil
+}
