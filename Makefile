@@ -6,15 +6,16 @@ SEEDS   ?= 1000
 OPS     ?= 500
 FUZZTIME ?= 10s
 KILLS   ?= 20
+TIMES   ?= 1
 
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 
 # Packages whose tests start goroutines or drive them.
-RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./cmd/... ./internal/... ./tests/crash/...
+RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./cmd/... ./internal/... ./tests/crash/... ./tests/proc/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz sim explore mutate crash compat bench lint fmt tidy clean
+.PHONY: help build test race fuzz sim explore mutate crash lab compat bench lint fmt tidy clean
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -45,6 +46,9 @@ mutate: ## switch off one safety rule at a time and see that something notices
 
 crash: ## kill -9 real processes, KILLS (20) times
 	$(GO) test ./tests/crash -count=1 -v -timeout 30m -crash.kills=$(KILLS)
+
+lab: ## run the scenarios of the labs on real processes, TIMES (1) times
+	$(GO) test ./tests/lab -count=$(TIMES) -timeout 120m
 
 compat: ## try redis-cli and redis-benchmark on real processes (needs Debian's redis-tools)
 	$(GO) test -tags compat -count=1 -v ./tests/compat

@@ -2,17 +2,13 @@ package crash
 
 import (
 	"context"
-	"fmt"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"diskv/internal/resp"
 	"diskv/tests/proc"
 )
 
@@ -112,53 +108,7 @@ func awaitReason(tb testing.TB, m *proc.Member, reasons ...string) {
 // observed is how long a group is watched that must not do anything.
 const observed = 3 * time.Second
 
-// requireSilence has every member that runs asked to write and to read, again
-// and again. None may do so: a refusal, or nothing, is all that may come.
 func requireSilence(t *testing.T, g *proc.Group) {
 	t.Helper()
-	var watching sync.WaitGroup
-	end := time.Now().Add(observed)
-	faults := make([]error, len(g.Members))
-	refusals := make([]int, len(g.Members))
-	for i, m := range g.Members {
-		if m.Running() {
-			watching.Go(func() {
-				for time.Now().Before(end) && faults[i] == nil {
-					var n int
-					n, faults[i] = askOnce(m, time.Until(end))
-					refusals[i] += n
-				}
-			})
-		}
-	}
-	watching.Wait()
-	for i, m := range g.Members {
-		require.NoError(t, faults[i], "member %d", i)
-		if m.Running() {
-			require.NotZero(t, refusals[i], "member %d was asked", i)
-		}
-	}
-}
-
-// askOnce sends a member a write and a read, and returns how often it refused.
-// An answer is an error.
-func askOnce(m *proc.Member, within time.Duration) (int, error) {
-	c, err := m.Dial()
-	if err != nil {
-		return 0, fmt.Errorf("it must listen, to say why it does not serve: %w", err)
-	}
-	defer c.Close()
-	c.Timeout = within
-	refused := 0
-	for _, command := range [][]string{{"SET", "silence", "broken"}, {"GET", "silence"}, {"MGET", "silence"}} {
-		v, err := c.Do(command...)
-		switch {
-		case err == nil:
-			return refused, fmt.Errorf("%s was answered: %q", strings.Join(command, " "), v.Str)
-		case v.Kind != resp.KindError:
-			return refused, nil //nolint:nilerror // no reply in time is what is wanted
-		}
-		refused++
-	}
-	return refused, nil
+	require.NoError(t, g.Silent(observed))
 }

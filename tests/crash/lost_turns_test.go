@@ -176,7 +176,7 @@ func TestForgottenAcceptorIsNotCounted(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprint("v", i), string(v.Str))
 	}
-	v, err := r.Read(ctx, "EXISTS", "silence")
+	v, err := r.Read(ctx, "EXISTS", proc.SilenceKey)
 	require.NoError(t, err)
 	require.Zero(t, v.Int, "what was refused was not done")
 	awaitVoter(t, members[0], 0)

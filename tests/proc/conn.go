@@ -31,15 +31,19 @@ func (m *Member) Dial() (*Conn, error) { return Dial(m.Addr) }
 
 // Dial connects to host:port or unix:/path.
 func Dial(addr string) (*Conn, error) {
-	network, path := "tcp", addr
-	if p, ok := strings.CutPrefix(addr, "unix:"); ok {
-		network, path = "unix", p
-	}
-	conn, err := net.DialTimeout(network, path, 2*time.Second)
+	conn, err := dial(addr)
 	if err != nil {
 		return nil, err
 	}
 	return &Conn{Timeout: DefaultTimeout, conn: conn, in: resp.NewReplyReader(conn, resp.ReplyOptions{})}, nil
+}
+
+func dial(addr string) (net.Conn, error) {
+	network, path := "tcp", addr
+	if p, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, path = "unix", p
+	}
+	return net.DialTimeout(network, path, 2*time.Second)
 }
 
 // Send sends a command without waiting for its reply.

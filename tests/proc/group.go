@@ -27,11 +27,14 @@ func Build(dir string) (string, error) {
 
 // Options are those of a [Group].
 type Options struct {
-	Binary string   // path of diskvd
-	Dir    string   // holds the members' directories and outputs
-	Size   int      // members
-	Args   []string // further flags of every member
-	Wrap   []string // a command that runs the one given behind it, such as with a limit
+	Binary string // path of diskvd
+	Dir    string // holds the members' directories and outputs
+	Size   int    // members
+	// Command is the command of diskvd that starts a member; empty for a replica
+	// of the key/value store.
+	Command string
+	Args    []string // further flags of every member
+	Wrap    []string // a command that runs the one given behind it, such as with a limit
 	// BootstrapOnce gives --bootstrap to the first start of a member alone. The
 	// flag may as well be left in place, which is the default here.
 	BootstrapOnce bool
@@ -42,8 +45,11 @@ type Group struct {
 	Members []*Member
 }
 
-// NewGroup chooses addresses. Nothing is started.
+// NewGroup chooses addresses and makes o.Dir. Nothing is started.
 func NewGroup(o Options) (*Group, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
 	ports, err := freePorts(2 * o.Size)
 	if err != nil {
 		return nil, err
@@ -60,10 +66,14 @@ func NewGroup(o Options) (*Group, error) {
 			output: filepath.Join(o.Dir, "member-"+strconv.Itoa(i)+".log"),
 			binary: o.Binary, wrap: o.Wrap, bootstrapOnce: o.BootstrapOnce,
 		}
-		m.args = append([]string{
+		if o.Command != "" {
+			m.args = append(m.args, o.Command)
+		}
+		m.args = append(m.args,
 			"--dir", m.Dir, "--listen", m.Addr, "--http", m.HTTP, "--index", strconv.Itoa(i),
 			"--peers", strings.Join(peers, ","),
-		}, o.Args...)
+		)
+		m.args = append(m.args, o.Args...)
 		g.Members = append(g.Members, m)
 	}
 	return g, nil
@@ -95,6 +105,15 @@ func freePorts(n int) ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("no %d free ports between %d and %d", n, lowestPort, highestPort)
+}
+
+// Addrs returns the members' addresses for clients, by index.
+func (g *Group) Addrs() []string {
+	var addrs []string
+	for _, m := range g.Members {
+		addrs = append(addrs, m.Addr)
+	}
+	return addrs
 }
 
 // Start starts the members that do not run. It does not wait for them.

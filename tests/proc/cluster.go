@@ -1,0 +1,139 @@
+package proc
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"diskv/internal/resp"
+)
+
+// ClusterOptions are those of a [Cluster].
+type ClusterOptions struct {
+	Binary       string   // path of diskvd
+	Dir          string   // holds everything of the processes
+	Shardmasters int      // members of the shardmaster group; 0: none, and every group owns every shard
+	Groups       int      // groups of the store
+	Size         int      // members of each group
+	Args         []string // further flags of every member of every group
+	// Network is what groups reach each other and the shardmasters over, and
+	// what clients are sent to; nil: directly. The members of a group always
+	// reach each other directly. The cluster does not close it.
+	Network *Network
+}
+
+// Cluster is groups of a sharded store, numbered from 1, and the shardmasters
+// that say which shards each owns.
+type Cluster struct {
+	Shardmasters *Group // nil: none
+	Groups       []*Group
+	network      *Network
+}
+
+// NewCluster chooses addresses. Nothing is started, and no group is in a config.
+func NewCluster(o ClusterOptions) (*Cluster, error) {
+	c := &Cluster{network: o.Network}
+	args := o.Args
+	if o.Shardmasters > 0 {
+		masters, err := NewGroup(Options{
+			Binary: o.Binary, Dir: filepath.Join(o.Dir, "shardmasters"), Size: o.Shardmasters,
+			Command: "shardmaster", Args: o.Args,
+		})
+		if err != nil {
+			return nil, err
+		}
+		c.Shardmasters = masters
+		addrs, err := c.reached(masters)
+		if err != nil {
+			return nil, err
+		}
+		args = append([]string{"--shardmasters", strings.Join(addrs, ",")}, args...)
+	}
+	for i := range o.Groups {
+		number := strconv.Itoa(i + 1)
+		g, err := NewGroup(Options{
+			Binary: o.Binary, Dir: filepath.Join(o.Dir, "group-"+number), Size: o.Size,
+			Args: append([]string{"--group", number}, args...),
+		})
+		if err != nil {
+			return nil, err
+		}
+		c.Groups = append(c.Groups, g)
+	}
+	return c, nil
+}
+
+// reached returns the addresses at which others than its own members reach a
+// group.
+func (c *Cluster) reached(g *Group) ([]string, error) {
+	if c.network == nil {
+		return g.Addrs(), nil
+	}
+	return c.network.ThroughAll(g.Addrs())
+}
+
+// All returns every group, the shardmasters first.
+func (c *Cluster) All() []*Group {
+	if c.Shardmasters == nil {
+		return c.Groups
+	}
+	return append([]*Group{c.Shardmasters}, c.Groups...)
+}
+
+// Group returns the group of a number.
+func (c *Cluster) Group(id int) *Group { return c.Groups[id-1] }
+
+// Start starts the members of all groups that do not run.
+func (c *Cluster) Start() error {
+	for _, g := range c.All() {
+		if err := g.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close kills every process that runs.
+func (c *Cluster) Close() {
+	for _, g := range c.All() {
+		g.Close()
+	}
+}
+
+// Router returns a router to the group of a number, or with 0 to the
+// shardmasters. It follows a redirect to another group once.
+func (c *Cluster) Router(id int) *Router {
+	if id == 0 {
+		return c.Shardmasters.Router()
+	}
+	return c.Group(id).Router()
+}
+
+// Change has the shardmasters change the config and returns the number of the
+// newest: JOIN, LEAVE, MOVE or BALANCE with its arguments, which are safe to
+// repeat.
+func (c *Cluster) Change(ctx context.Context, args ...string) (int64, error) {
+	r := c.Router(0)
+	defer r.Close()
+	v, err := r.Read(ctx, append([]string{"DISKV.SHARDS"}, args...)...)
+	if err == nil && v.Kind != resp.KindInt {
+		err = fmt.Errorf("%s: a reply of kind %q, not the number of a config", strings.Join(args, " "), v.Kind)
+	}
+	return v.Int, err
+}
+
+// Join puts a group into the config.
+func (c *Cluster) Join(ctx context.Context, id int) (int64, error) {
+	addrs, err := c.reached(c.Group(id))
+	if err != nil {
+		return 0, err
+	}
+	return c.Change(ctx, append([]string{"JOIN", strconv.Itoa(id)}, addrs...)...)
+}
+
+// Leave takes a group out of the config. It must stay up until it is drained.
+func (c *Cluster) Leave(ctx context.Context, id int) (int64, error) {
+	return c.Change(ctx, "LEAVE", strconv.Itoa(id))
+}
