@@ -138,12 +138,12 @@ func appendMessage(dst []byte, m Message) []byte {
 		dst = wire.AppendBool(dst, m.Installed)
 	case FormHello:
 		dst = append(dst, m.Size)
-		dst = wire.AppendBool(dst, m.Lease)
+		dst = append(wire.AppendBool(dst, m.Lease), byte(m.Service))
 		dst = wire.AppendBool(dst, m.Recovering)
 		dst = le.AppendUint64(dst, m.Echo)
 	case FormGenesis:
 		dst = append(dst, m.Size)
-		dst = wire.AppendBool(dst, m.Lease)
+		dst = append(wire.AppendBool(dst, m.Lease), byte(m.Service))
 		dst = wire.AppendBool(dst, m.Led)
 		dst = AppendVector(dst, m.Vector)
 	case FormStored:
@@ -215,9 +215,9 @@ func readMessage(r *wire.Reader, k messageKind) Message {
 		m.Offset, m.Installed = r.Uint64(), r.Bool()
 		return m
 	case kindFormHello:
-		return FormHello{Size: r.Uint8(), Lease: r.Bool(), Recovering: r.Bool(), Echo: r.Uint64()}
+		return FormHello{Size: r.Uint8(), Lease: r.Bool(), Service: Service(r.Uint8()), Recovering: r.Bool(), Echo: r.Uint64()}
 	case kindFormGenesis:
-		return FormGenesis{Size: r.Uint8(), Lease: r.Bool(), Led: r.Bool(), Vector: ReadVector(r)}
+		return FormGenesis{Size: r.Uint8(), Lease: r.Bool(), Service: Service(r.Uint8()), Led: r.Bool(), Vector: ReadVector(r)}
 	case kindFormStored:
 		return FormStored{}
 	case kindProgress:

@@ -110,11 +110,11 @@ var goldenMessages = []struct {
 		3200000000000000 // offset
 		01               // installed
 	`},
-	{"0d", FormHello{Size: 3, Lease: true, Recovering: true, Echo: 5}, false, `
-		03 01 01         // size, lease, recovering
+	{"0d", FormHello{Size: 3, Lease: true, Service: ServiceSharded, Recovering: true, Echo: 5}, false, `
+		03 01 01 01      // size, lease, service, recovering
 		0500000000000000 // echo
 	`},
-	{"0e", FormGenesis{Size: 3, Led: true, Vector: testVector}, false, `03 00 01 // size, lease, led` + goldenVector},
+	{"0e", FormGenesis{Size: 3, Service: ServiceShardmaster, Led: true, Vector: testVector}, false, `03 00 02 01 // size, lease, service, led` + goldenVector},
 	{"0f", FormStored{}, false, ``},
 	{"10", Progress{Ballot: testBallot, Held: 9, Gap: true}, false, hexBallot + `
 		0900000000000000 // held

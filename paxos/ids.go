@@ -20,6 +20,29 @@ func (c ClusterID) String() string { return fmt.Sprintf("%016x", uint64(c)) }
 // GroupID numbers a replica group within its cluster.
 type GroupID uint64
 
+// Service says what the group's state machine is for. It is fixed when the group
+// forms. On disk and on the wire.
+type Service uint8
+
+// The services.
+const (
+	ServicePlain       Service = 0 // a key/value store that owns every shard
+	ServiceSharded     Service = 1 // a key/value store that owns the shards that the shardmasters give it
+	ServiceShardmaster Service = 2 // the configs of the shards
+)
+
+func (s Service) String() string {
+	switch s {
+	case ServicePlain:
+		return "plain"
+	case ServiceSharded:
+		return "sharded"
+	case ServiceShardmaster:
+		return "shardmaster"
+	}
+	return fmt.Sprintf("service(%d)", uint8(s))
+}
+
 // Slot is a position in the replicated log. The first is 1; zero stands for
 // the empty prefix.
 type Slot uint64

@@ -129,7 +129,8 @@ type SnapshotAck struct {
 type FormHello struct {
 	Size       uint8 // number of members that the sender was told of
 	Lease      bool  // the sender was told to use leader leases
-	Recovering bool  // the sender lost its disk, or was not told that the group is new
+	Service    Service
+	Recovering bool // the sender lost its disk, or was not told that the group is new
 	// Echo is the nonce that the sender last heard from the receiver, or zero. A
 	// group forms from hellos that echo only: an old one, of a disk that is
 	// gone, cannot know the nonce of a disk that was formatted later.
@@ -140,10 +141,11 @@ type FormHello struct {
 // in the envelope, the members' lives, as far as the sender knows, are here.
 // One whose nonce is among them is a voter; another one has lost its disk.
 type FormGenesis struct {
-	Size   uint8
-	Lease  bool // reads by leader lease, for the whole group
-	Led    bool // the sender leads the group or follows a leader
-	Vector Vector
+	Size    uint8
+	Lease   bool // reads by leader lease, for the whole group
+	Service Service
+	Led     bool // the sender leads the group or follows a leader
+	Vector  Vector
 }
 
 // FormStored says that the sender has durably stored the genesis and is a

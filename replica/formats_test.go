@@ -14,7 +14,7 @@ import (
 )
 
 var testIdentity = Identity{
-	Cluster: 0x0123456789abcdef, Group: 7, Index: 2, Size: 3, Lease: true, Phase: PhaseMember,
+	Cluster: 0x0123456789abcdef, Group: 7, Index: 2, Size: 3, Lease: true, Service: paxos.ServiceSharded, Phase: PhaseMember,
 	Life: paxos.Life{Epoch: 1, Nonce: 0x1111111111111111}, Boot: 4, BootID: 0x2222222222222222, LogID: 0x3333333333333333,
 }
 
@@ -22,7 +22,7 @@ func TestIdentityGolden(t *testing.T) {
 	want := golden.Hex(`
 		4449534b56494400    // magic, "DISKVID" and 0
 		01 02 02 03         // version, member, index, size
-		01 000000           // lease, reserved
+		01 01 0000          // lease, service, reserved
 		efcdab8967452301    // cluster
 		0700000000000000    // group
 		0100000000000000    // epoch
@@ -31,7 +31,7 @@ func TestIdentityGolden(t *testing.T) {
 		2222222222222222    // boot id
 		3333333333333333    // log id
 		0000000000000000    // reserved
-		3b49b055            // CRC-32C
+		6771812a            // CRC-32C
 	`)
 	got := AppendIdentity(nil, testIdentity)
 	require.Equal(t, hex.EncodeToString(want), hex.EncodeToString(got))
@@ -76,7 +76,7 @@ func TestIdentityRefuses(t *testing.T) {
 		require.NotErrorIs(t, err, ErrIdentity)
 		require.ErrorContains(t, err, "format version 2, this program reads version 1: start a release")
 	})
-	for _, at := range []int{13, 14, 15, 16 + 7*8, 16 + 7*8 + 7} {
+	for _, at := range []int{14, 15, 16 + 7*8, 16 + 7*8 + 7} {
 		b := AppendIdentity(nil, testIdentity)
 		b[at] = 1
 		_, err := DecodeIdentity(seal(b))
@@ -99,6 +99,7 @@ func TestIdentityRefuses(t *testing.T) {
 		{"group of 0 members", func(id *Identity) { id.Size = 0 }},
 		{"group of 8 members", func(id *Identity) { id.Size = 8 }},
 		{"index 3 in a group of 3", func(id *Identity) { id.Index = 3 }},
+		{"unknown service 3", func(id *Identity) { id.Service = 3 }},
 		{"unknown phase 0", func(id *Identity) { id.Phase = 0 }},
 		{"unknown phase 4", func(id *Identity) { id.Phase = 4 }},
 		{"no nonce", func(id *Identity) { id.Life.Nonce = 0 }},

@@ -51,7 +51,7 @@ func (r *Replica) sayHello() {
 
 func (r *Replica) sendHello(to paxos.ReplicaID) {
 	r.sendForm(to, 0, paxos.FormHello{
-		Size: uint8(r.id.Size), Lease: r.id.Lease, Recovering: r.hasLostDisk(),
+		Size: uint8(r.id.Size), Lease: r.id.Lease, Service: r.id.Service, Recovering: r.hasLostDisk(),
 		Echo: r.form.lives[to].Nonce,
 	})
 }
@@ -64,11 +64,11 @@ func (r *Replica) sendForm(to paxos.ReplicaID, cluster paxos.ClusterID, m paxos.
 
 // onFormHello answers a member that has not heard of the genesis.
 func (r *Replica) onFormHello(e paxos.Envelope, m paxos.FormHello) {
-	if int(m.Size) != r.id.Size || m.Lease != r.id.Lease {
+	if other := r.otherSettings(m.Size, m.Lease, m.Service); other != nil {
 		if !r.form.refused[e.From] {
 			r.form.refused[e.From] = true
-			r.warn("a member was started with other settings of the group: start all with the same --peers and --read",
-				"peer", e.From, "its size", m.Size, "size here", r.id.Size, "its lease", m.Lease, "lease here", r.id.Lease)
+			r.warn("a member was started with other settings of the group: start all with the same --peers, --read and --shardmasters",
+				append(other, "peer", e.From)...)
 		}
 		return
 	}
@@ -79,7 +79,7 @@ func (r *Replica) onFormHello(e paxos.Envelope, m paxos.FormHello) {
 		// knows only what it was told.
 		if r.id.Phase == PhaseMember {
 			r.sendForm(e.From, r.id.Cluster, paxos.FormGenesis{
-				Size: uint8(r.id.Size), Lease: r.id.Lease, Led: r.hasLeader, Vector: r.core.Lives(),
+				Size: uint8(r.id.Size), Lease: r.id.Lease, Service: r.id.Service, Led: r.hasLeader, Vector: r.core.Lives(),
 			})
 		}
 		return
@@ -91,6 +91,18 @@ func (r *Replica) onFormHello(e paxos.Envelope, m paxos.FormHello) {
 			r.sendHello(e.From)
 		}
 		r.mintGenesis()
+	}
+}
+
+// otherSettings names what another member was told of the group that is not what
+// this one was told, or nil.
+func (r *Replica) otherSettings(size uint8, lease bool, service paxos.Service) []any {
+	if int(size) == r.id.Size && lease == r.id.Lease && service == r.id.Service {
+		return nil
+	}
+	return []any{
+		"its size", size, "size here", r.id.Size, "its lease", lease, "lease here", r.id.Lease,
+		"its service", service.String(), "service here", r.id.Service.String(),
 	}
 }
 
@@ -132,10 +144,9 @@ func (r *Replica) onFormGenesis(e paxos.Envelope, m paxos.FormGenesis) {
 	if r.core != nil || r.form.pending != nil || e.Cluster == 0 {
 		return
 	}
-	switch {
-	case int(m.Size) != r.id.Size || m.Lease != r.id.Lease:
-		r.refuseGroup("the group has formed with other settings: start this member with the same --peers and --read",
-			"its size", m.Size, "size here", r.id.Size, "its lease", m.Lease, "lease here", r.id.Lease)
+	switch other := r.otherSettings(m.Size, m.Lease, m.Service); {
+	case other != nil:
+		r.refuseGroup("the group has formed with other settings: start this member with the same --peers, --read and --shardmasters", other...)
 	case r.id.Cluster != 0 && r.id.Cluster != e.Cluster:
 		r.refuseGroup("the members at these addresses are of another cluster: give the --peers of this one, or an empty --dir",
 			"cluster", e.Cluster.String(), "cluster here", r.id.Cluster.String())
@@ -183,7 +194,7 @@ func (r *Replica) IdentityStored() {
 		switch {
 		case id == r.id.Index || r.id.Phase != PhaseMember:
 		case r.id.Index == 0:
-			r.sendForm(id, r.id.Cluster, paxos.FormGenesis{Size: uint8(r.id.Size), Lease: r.id.Lease, Vector: state.Vector})
+			r.sendForm(id, r.id.Cluster, paxos.FormGenesis{Size: uint8(r.id.Size), Lease: r.id.Lease, Service: r.id.Service, Vector: state.Vector})
 		case id == 0:
 			r.sendForm(id, r.id.Cluster, paxos.FormStored{})
 		}

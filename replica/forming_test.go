@@ -110,6 +110,7 @@ func TestFormingWithOtherSettings(t *testing.T) {
 	}{
 		{"size", func(id *Identity) { id.Size = 5 }},
 		{"lease", func(id *Identity) { id.Lease = true }},
+		{"service", func(id *Identity) { id.Service = paxos.ServiceSharded }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,7 +125,7 @@ func TestFormingWithOtherSettings(t *testing.T) {
 					if e.Warn {
 						warned++
 						require.Contains(t, e.Text, "other settings")
-						require.Contains(t, e.Text, "start all with the same --peers and --read")
+						require.Contains(t, e.Text, "start all with the same --peers, --read and --shardmasters")
 					}
 				}
 				if m.index == 1 {

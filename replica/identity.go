@@ -40,6 +40,7 @@ type Identity struct {
 	Index   paxos.ReplicaID
 	Size    int  // members of the group
 	Lease   bool // reads by leader lease, for the whole group
+	Service paxos.Service
 	Phase   Phase
 	Life    paxos.Life
 	Boot    uint64 // count of process starts
@@ -59,14 +60,14 @@ var ErrIdentity = errors.New("IDENTITY is damaged")
 
 // AppendIdentity appends the content of the file:
 //
-//	magic 8 | version u8 | phase u8 | index u8 | size u8 | lease u8, 3 zero |
+//	magic 8 | version u8 | phase u8 | index u8 | size u8 | lease u8 | service u8 | 2 zero |
 //	cluster u64 | group u64 | epoch u64 | nonce u64 | boot u64 | boot id u64 |
 //	log id u64 | reserved u64, zero | crc32c u32 of all before
 func AppendIdentity(dst []byte, id Identity) []byte {
 	start := len(dst)
 	dst = append(dst, identityMagic...)
 	dst = append(dst, identityVersion, byte(id.Phase), byte(id.Index), byte(id.Size))
-	dst = append(wire.AppendBool(dst, id.Lease), 0, 0, 0)
+	dst = append(wire.AppendBool(dst, id.Lease), byte(id.Service), 0, 0)
 	for _, v := range []uint64{
 		uint64(id.Cluster), uint64(id.Group), id.Life.Epoch, id.Life.Nonce, id.Boot, id.BootID, id.LogID, 0,
 	} {
@@ -95,8 +96,8 @@ func DecodeIdentity(b []byte) (Identity, error) {
 	}
 	r := wire.NewReader(b[len(identityMagic):sum])
 	version := r.Uint8()
-	id := Identity{Phase: Phase(r.Uint8()), Index: paxos.ReplicaID(r.Uint8()), Size: int(r.Uint8()), Lease: r.Bool()}
-	zero := r.Fixed(3)
+	id := Identity{Phase: Phase(r.Uint8()), Index: paxos.ReplicaID(r.Uint8()), Size: int(r.Uint8()), Lease: r.Bool(), Service: paxos.Service(r.Uint8())}
+	zero := r.Fixed(2)
 	id.Cluster = paxos.ClusterID(r.Uint64())
 	id.Group = paxos.GroupID(r.Uint64())
 	id.Life = paxos.Life{Epoch: r.Uint64(), Nonce: r.Uint64()}
@@ -105,7 +106,7 @@ func DecodeIdentity(b []byte) (Identity, error) {
 	if err := r.Close(); err != nil {
 		return Identity{}, fmt.Errorf("%w: %w", ErrIdentity, err)
 	}
-	if version != identityVersion || string(zero) != "\x00\x00\x00" || reserved != 0 {
+	if version != identityVersion || string(zero) != "\x00\x00" || reserved != 0 {
 		return Identity{}, fmt.Errorf("%w: reserved bytes are in use", ErrIdentity)
 	}
 	if err := id.valid(); err != nil {
@@ -126,6 +127,8 @@ func (id Identity) valid() error {
 		return fmt.Errorf("group of %d members, 1 to %d are possible", id.Size, paxos.MaxReplicas)
 	case int(id.Index) >= id.Size:
 		return fmt.Errorf("index %d in a group of %d", id.Index, id.Size)
+	case id.Service > paxos.ServiceShardmaster:
+		return fmt.Errorf("unknown service %d", uint8(id.Service))
 	case id.Phase < PhaseForming || id.Phase > PhaseRecovering:
 		return fmt.Errorf("unknown phase %d", id.Phase)
 	case id.Life.Nonce == 0:

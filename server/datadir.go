@@ -169,6 +169,9 @@ func (d *dataDir) format(o *Options, draw func() uint64) error {
 	if err := d.checkEmpty(o); err != nil {
 		return err
 	}
+	if o.single() && o.Service != paxos.ServicePlain && !o.Bootstrap {
+		return fmt.Errorf("data directory %s is empty, and others may know this group already: give its --dir, or --bootstrap if it has never run", d.path)
+	}
 	if d.lost == "" && !o.single() && !o.Bootstrap {
 		d.lost = "the data directory is empty, and --bootstrap was not given"
 	}
@@ -176,7 +179,7 @@ func (d *dataDir) format(o *Options, draw func() uint64) error {
 		return d.recovering(o, draw, d.lost)
 	}
 	d.id = replica.Identity{
-		Group: paxos.GroupID(o.Group), Index: paxos.ReplicaID(o.Index), Size: len(o.Peers), Lease: o.Lease,
+		Group: paxos.GroupID(o.Group), Index: paxos.ReplicaID(o.Index), Size: len(o.Peers), Lease: o.Lease, Service: o.Service,
 		Phase: replica.PhaseForming, Life: paxos.Life{Nonce: draw()},
 	}
 	return nil
@@ -186,6 +189,9 @@ func (d *dataDir) format(o *Options, draw func() uint64) error {
 func (d *dataDir) mine(o *Options) error {
 	id := d.id
 	switch {
+	case id.Service != o.Service:
+		return fmt.Errorf("data directory %s belongs to %s, this is to be %s: give the right --dir, or %s",
+			d.path, services[id.Service].who, services[o.Service].who, services[id.Service].remedy)
 	case uint64(id.Group) != o.Group:
 		return fmt.Errorf("data directory %s belongs to group %d, not to group %d: give the right --dir or --group", d.path, id.Group, o.Group)
 	case int(id.Index) != o.Index:
@@ -196,6 +202,13 @@ func (d *dataDir) mine(o *Options) error {
 		return fmt.Errorf("the group of data directory %s was formed with --read %s: start it with that", d.path, readModes[id.Lease])
 	}
 	return nil
+}
+
+// services says whose a directory is, and how a node is made to be such a one.
+var services = map[paxos.Service]struct{ who, remedy string }{
+	paxos.ServicePlain:       {"a group that owns every shard", "start it without --shardmasters"},
+	paxos.ServiceSharded:     {"a group of a sharded cluster", "start it with --shardmasters"},
+	paxos.ServiceShardmaster: {"a shardmaster", "start it with diskvd shardmaster"},
 }
 
 // store replaces IDENTITY durably.

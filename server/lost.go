@@ -31,7 +31,7 @@ func (l lostDisk) Error() string { return "lost disk: " + l.reason }
 func (d *dataDir) recovering(o *Options, draw func() uint64, reason string) error {
 	d.id = replica.Identity{
 		Cluster: d.id.Cluster, Group: paxos.GroupID(o.Group), Index: paxos.ReplicaID(o.Index),
-		Size: len(o.Peers), Lease: o.Lease,
+		Size: len(o.Peers), Lease: o.Lease, Service: o.Service,
 		Phase: replica.PhaseRecovering, Life: paxos.Life{Nonce: draw()}, Boot: d.id.Boot, BootID: draw(),
 	}
 	if err := d.store(d.id); err != nil {

@@ -168,6 +168,10 @@ func InstallGenesis(file, dir string, index int, lease bool) error {
 	if err := d.copySnapshot(info); err != nil {
 		return err
 	}
+	service := paxos.ServicePlain
+	if info.Header.Group == 0 {
+		service = paxos.ServiceShardmaster
+	}
 	logID := randomUint64()
 	log, err := wal.Create(d.walPath(), logID, info.Header.State, wal.Options{})
 	if err != nil {
@@ -181,7 +185,7 @@ func InstallGenesis(file, dir string, index int, lease bool) error {
 	}
 	return d.store(replica.Identity{
 		Cluster: paxos.ClusterID(info.Header.Cluster), Group: paxos.GroupID(info.Header.Group),
-		Index: paxos.ReplicaID(index), Size: size, Lease: lease,
+		Index: paxos.ReplicaID(index), Size: size, Lease: lease, Service: service,
 		Phase: replica.PhaseMember, Life: h.Vector[index], LogID: logID,
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"time"
 
 	"diskv/paxos"
@@ -16,9 +18,16 @@ import (
 type Options struct {
 	Dir    string // data directory
 	Listen string // host:port, or unix:/path
-	Group  uint64
-	Peers  []string // addresses of all members, by index; nil for a single node
-	Index  int      // this member's place in Peers
+	// Group is the number of the replica group; 0 is the shardmasters'.
+	Group uint64
+	// Service is what the group is for; see package paxos. The whole group must
+	// agree on it.
+	Service paxos.Service
+	// Shardmasters are the addresses of the shardmaster group, for a sharded
+	// group.
+	Shardmasters []string
+	Peers        []string // addresses of all members, by index; nil for a single node
+	Index        int      // this member's place in Peers
 	// Bootstrap formats an empty directory as a member of a group that has
 	// never formed. It does nothing to a directory that was formatted.
 	Bootstrap bool
@@ -108,6 +117,9 @@ func (o *Options) check() error {
 	case o.MaxValueBytes < minMaxValue || o.MaxValueBytes > maxMaxValue:
 		return fmt.Errorf("--max-value-bytes %d: must be between %d and %d", o.MaxValueBytes, minMaxValue, maxMaxValue)
 	}
+	if err := o.checkService(); err != nil {
+		return err
+	}
 	if _, _, err := transport.ParseAddress(o.Listen); err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
@@ -120,6 +132,33 @@ func (o *Options) check() error {
 			return fmt.Errorf("--peers: members %d and %d have the same address, %s", j, i, p)
 		}
 		seen[p] = i
+	}
+	return nil
+}
+
+// checkService reports the first setting that does not fit what the group is for.
+func (o *Options) checkService() error {
+	switch {
+	case o.Service == paxos.ServiceShardmaster && o.Group != 0:
+		return fmt.Errorf("--group %d: the shardmasters are group 0", o.Group)
+	case o.Service != paxos.ServiceShardmaster && o.Group == 0:
+		return errors.New("--group 0 is the shardmasters': groups have numbers from 1 on")
+	case o.Service == paxos.ServiceSharded && len(o.Shardmasters) == 0:
+		return errors.New("a sharded group has to know its shardmasters: give --shardmasters")
+	case o.Service == paxos.ServiceSharded && o.Group > math.MaxInt64:
+		return fmt.Errorf("--group %d: the numbers of groups go up to %d", o.Group, math.MaxInt64)
+	case o.Service != paxos.ServiceSharded && len(o.Shardmasters) > 0:
+		return fmt.Errorf("--shardmasters: a %v group has none", o.Service)
+	case o.Service > paxos.ServiceShardmaster:
+		return fmt.Errorf("unknown service %d", uint8(o.Service))
+	}
+	for i, a := range o.Shardmasters {
+		if _, _, err := transport.ParseAddress(a); err != nil {
+			return fmt.Errorf("--shardmasters, member %d: %w", i, err)
+		}
+		if slices.Contains(o.Peers, a) {
+			return fmt.Errorf("--shardmasters: %s is a member of this group by --peers", a)
+		}
 	}
 	return nil
 }
