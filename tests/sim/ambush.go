@@ -20,7 +20,7 @@ import (
 // Everything else that goes wrong in a run goes on meanwhile, so many attempts
 // come to nothing, and some go another way than the one above.
 type ambush struct {
-	w      *world
+	w      *group
 	phase  ambushPhase
 	until  time.Duration // then the attempt is given up
 	ballot paxos.Ballot  // of the usurper
@@ -48,7 +48,7 @@ const (
 const ambushLook = time.Millisecond
 
 // startAmbush has ambushes laid, one after the other, until the calm begins.
-func (w *world) startAmbush() {
+func (w *group) startAmbush() {
 	a := &ambush{w: w}
 	w.ambush = a
 	if !w.plan.ambush {
@@ -233,7 +233,7 @@ func (a *ambush) spring() {
 
 // freeze has a process stand still, and its monotonic clock with it, as that of
 // a machine that is suspended does.
-func (w *world) freeze(n *node, d time.Duration) {
+func (w *group) freeze(n *node, d time.Duration) {
 	if n.rep == nil || n.frozen || n.paused > w.now {
 		return
 	}

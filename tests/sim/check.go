@@ -29,7 +29,7 @@ import (
 //   - what a member applied is in its log when it comes back
 //   - log time stays with the clocks of the majority
 type checker struct {
-	w       *world
+	w       *group
 	slots   []slotFacts // by slot
 	through paxos.Slot  // every slot up to here is chosen
 	highest paxos.Slot  // highest that any member has applied
@@ -77,7 +77,7 @@ type heldValue struct {
 	value  uint64
 }
 
-func newChecker(w *world) *checker {
+func newChecker(w *group) *checker {
 	return &checker{w: w, quorum: w.plan.size/2 + 1, members: make([]memberFacts, w.plan.size), lives: livesFacts{named: make(map[uint64]paxos.Rejoin)}}
 }
 

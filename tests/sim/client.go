@@ -15,6 +15,7 @@ import (
 // once however often it is sent.
 type client struct {
 	w    *world
+	at   *group // that it asks
 	id   int
 	dice dice
 
@@ -33,20 +34,22 @@ type client struct {
 type attempt struct {
 	client *client
 	op     *operation
+	at     *group
 	to     paxos.ReplicaID
 	floor  paxos.Slot // what any member had applied when this was sent
 	ended  bool       // answered, or given up
 }
 
 func newClient(w *world, id int) *client {
+	at := w.groups[id%len(w.groups)]
 	c := &client{
-		w: w, id: id, dice: newDice(w.seed, 200+uint64(id)),
-		target: paxos.ReplicaID(id % w.plan.size), think: w.plan.think,
+		w: w, at: at, id: id, dice: newDice(w.seed, 200+uint64(id)),
+		target: paxos.ReplicaID(id % at.plan.size), think: w.load.think,
 	}
 	if id > 0 && c.dice.chance(0.25) {
 		// One that only reads is never held up by a write at a leader that has
 		// lost the others, and so sees what that leader still answers.
-		c.reads, c.think = 1, w.plan.think/2
+		c.reads, c.think = 1, w.load.think/2
 	}
 	return c
 }
@@ -66,8 +69,8 @@ func (c *client) begin(op *operation) {
 	c.idle = false
 	c.op = op
 	op.call = c.w.now
-	if !c.w.calm && c.dice.chance(c.w.plan.roam) {
-		c.target = paxos.ReplicaID(c.dice.IntN(c.w.plan.size))
+	if !c.w.calm && c.dice.chance(c.w.load.roam) {
+		c.target = paxos.ReplicaID(c.dice.IntN(c.at.plan.size))
 	}
 	c.w.trace.note(c.w.now, noteCall, uint64(c.id), fingerprint([]byte(op.key)))
 	c.send()
@@ -75,20 +78,20 @@ func (c *client) begin(op *operation) {
 
 // send makes an attempt.
 func (c *client) send() {
-	w := c.w
+	w, g := c.w, c.at
 	op := c.op
 	op.tries++
-	a := &attempt{client: c, op: op, to: c.target, floor: w.check.highest}
+	a := &attempt{client: c, op: op, at: g, to: c.target, floor: g.check.highest}
 	c.try = a
-	w.printf("client %d: %v, to member %d, attempt %d", c.id, op, c.target, op.tries)
-	if w.calm || !c.dice.chance(w.plan.loss/2) {
-		w.after(w.net.clientDelay(), func() {
-			if !w.nodes[a.to].request(a) {
-				w.after(w.net.clientDelay(), func() { c.refused(a) })
+	g.printf("client %d: %v, to member %d, attempt %d", c.id, op, c.target, op.tries)
+	if w.calm || !c.dice.chance(g.plan.loss/2) {
+		w.after(g.net.clientDelay(), func() {
+			if !g.nodes[a.to].request(a) {
+				w.after(g.net.clientDelay(), func() { c.refused(a) })
 			}
 		})
 	}
-	w.after(w.plan.timeout, func() {
+	w.after(w.load.timeout, func() {
 		if !a.ended && c.try == a {
 			w.mark(MarkClientTimeout)
 			c.noAnswer(a)
@@ -106,9 +109,9 @@ func (c *client) refused(a *attempt) {
 }
 
 // reset is told that a member's process is gone, with every request it had.
-func (c *client) reset(id paxos.ReplicaID) {
-	if a := c.try; a != nil && a.to == id && !a.ended {
-		c.w.after(c.w.net.clientDelay(), func() {
+func (c *client) reset(n *node) {
+	if a := c.try; a != nil && a.at.nodes[a.to] == n && !a.ended {
+		c.w.after(a.at.net.clientDelay(), func() {
 			if !a.ended && c.try == a {
 				c.noAnswer(a)
 			}
@@ -143,17 +146,16 @@ type answer struct {
 // answer takes a member's answer, which may be late.
 func (c *client) answer(a *attempt, r answer) {
 	w := c.w
-	if a.ended || c.try != a || !w.calm && c.dice.chance(w.plan.loss/2) {
+	if a.ended || c.try != a || !w.calm && c.dice.chance(a.at.plan.loss/2) {
 		return
 	}
 	w.trace.note(w.now, noteReturn, uint64(c.id)<<8|uint64(r.outcome), fingerprint(r.data))
 	c.logTime = max(c.logTime, r.logTime)
-	op := a.op
 	switch r.outcome {
 	case replica.Done:
 		a.ended = true
-		w.check.answered(a, r.applied)
-		c.done(op, r.data)
+		a.at.check.answered(a, r.applied)
+		c.done(a, r.data)
 	case replica.NotLeader:
 		w.mark(MarkNotLeader)
 		a.ended = true
@@ -174,8 +176,8 @@ func (c *client) answer(a *attempt, r answer) {
 }
 
 // done records the result of the operation under way.
-func (c *client) done(op *operation, data []byte) {
-	w := c.w
+func (c *client) done(a *attempt, data []byte) {
+	w, op := c.w, a.op
 	w.printf("client %d: %v: %q", c.id, op, data)
 	if len(data) > 0 && data[0] == '-' {
 		w.fail("client %d: %v: %s", c.id, op, bytes.TrimSpace(data))
@@ -190,7 +192,7 @@ func (c *client) done(op *operation, data []byte) {
 		w.mark(MarkWriteDone)
 	default:
 		w.mark(MarkReadDone)
-		if w.plan.lease {
+		if a.at.plan.lease {
 			w.mark(MarkReadDoneLease)
 		}
 	}
@@ -221,5 +223,5 @@ func (c *client) again() {
 
 // elsewhere turns to another member.
 func (c *client) elsewhere() {
-	c.target = paxos.ReplicaID((int(c.target) + 1) % c.w.plan.size)
+	c.target = paxos.ReplicaID((int(c.target) + 1) % c.at.plan.size)
 }

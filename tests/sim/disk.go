@@ -13,7 +13,7 @@ import (
 // the log becomes durable in order, a sync at a time; everything else here is
 // durable when it is stored, as atomic renames make it.
 type disk struct {
-	w    *world
+	w    *group
 	node *node
 
 	identity  []byte           // IDENTITY
@@ -56,7 +56,7 @@ type write struct {
 	drop    paxos.Slot // drop the segments that hold nothing above this slot
 }
 
-func newDisk(w *world, n *node) *disk {
+func newDisk(w *group, n *node) *disk {
 	return &disk{w: w, node: n, snapshots: make(map[paxos.Slot][]byte)}
 }
 

@@ -23,7 +23,7 @@ const (
 )
 
 // startDoom has, in the runs that are to see it, a majority lose its disks.
-func (w *world) startDoom() {
+func (w *group) startDoom() {
 	if w.plan.doom == 0 {
 		return
 	}
@@ -43,7 +43,7 @@ func (w *world) startDoom() {
 // doom kills every process and takes the disks of so many that those that are
 // left are no majority. Dead processes matter: one that is about to be let back,
 // and lives, would still make up a majority.
-func (w *world) doom() {
+func (w *group) doom() {
 	d := w.faultDice
 	w.mark(MarkMajorityLost)
 	w.doomed, w.doomAt = true, w.now
@@ -77,11 +77,11 @@ func (w *world) doom() {
 
 // standStill stops the faults in a group of which a majority has lost its disks.
 // Nobody may be answered any more, and every member has to say why.
-func (w *world) standStill() {
+func (w *group) standStill() {
 	if w.err != nil {
 		return
 	}
-	w.stopFaults()
+	w.world.stopFaults()
 	w.runUntil(maxSettle, func() bool { return !slices.ContainsFunc(w.nodes, func(n *node) bool { return n.busy }) })
 	w.runUntil(maxSpeech, func() bool { return false })
 	for _, n := range w.nodes {
@@ -98,7 +98,7 @@ func (w *world) standStill() {
 
 // checkSpeech checks what a member says of a group that has lost a majority of
 // its disks: whoever has lost its disk, however it was started, is named so.
-func (w *world) checkSpeech(viewer *node) {
+func (w *group) checkSpeech(viewer *node) {
 	ok, why := viewer.rep.Ready()
 	if ok {
 		w.fail("member %d says that it is ready, though a majority has lost its disks", viewer.id)
@@ -119,18 +119,29 @@ func (w *world) checkSpeech(viewer *node) {
 	}
 }
 
-// tolerate kills, at the end, as many members as the group can do without, those
-// first that have kept their disks: the others have to be as good.
-func (w *world) tolerate() {
-	if w.err != nil || w.plan.size < 3 {
-		return
-	}
+// victims returns, in an order of chance, as many members as the group can do
+// without, those first that have kept their disks.
+func (w *group) victims() []*node {
 	victims := slices.Clone(w.nodes)
 	w.faultDice.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
 	slices.SortStableFunc(victims, func(a, b *node) int {
 		return int(a.disk.id.Life.Epoch) - int(b.disk.id.Life.Epoch)
 	})
-	victims = victims[:(w.plan.size-1)/2]
+	return victims[:(w.plan.size-1)/2]
+}
+
+// tolerate kills, at the end, as many members of every group as it can do without:
+// the others have to be as good.
+func (w *world) tolerate() {
+	var victims []*node
+	for _, g := range w.groups {
+		if w.err == nil && g.plan.size >= 3 {
+			victims = append(victims, g.victims()...)
+		}
+	}
+	if len(victims) == 0 {
+		return
+	}
 	for _, n := range victims {
 		n.crash()
 	}
@@ -150,7 +161,7 @@ func (w *world) tolerate() {
 	}
 	w.mark(MarkTolerated)
 	for _, n := range victims {
-		w.revive(n)
+		n.w.revive(n)
 	}
 	if !w.runUntil(maxSettle, w.agreed) {
 		w.fail("%v after members %v are back, the group does not agree: %s", maxSettle, ids(victims), w.state())

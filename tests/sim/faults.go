@@ -37,7 +37,7 @@ const (
 )
 
 // startFaults has faults happen until the calm begins.
-func (w *world) startFaults() {
+func (w *group) startFaults() {
 	total := 0.0
 	for _, weight := range w.plan.faults {
 		total += weight
@@ -63,7 +63,7 @@ func (w *world) startFaults() {
 }
 
 // fault makes one happen.
-func (w *world) fault(k faultKind) {
+func (w *group) fault(k faultKind) {
 	d := w.faultDice
 	n := w.nodes[d.IntN(len(w.nodes))]
 	w.trace.note(w.now, noteFault, uint64(k), uint64(n.id))
@@ -137,7 +137,7 @@ func (w *world) fault(k faultKind) {
 }
 
 // leader returns a member that believes that it leads, or nil.
-func (w *world) leader() *node {
+func (w *group) leader() *node {
 	for _, n := range w.nodes {
 		if n.rep != nil && n.led {
 			return n
@@ -146,7 +146,7 @@ func (w *world) leader() *node {
 	return nil
 }
 
-func (w *world) kill(n *node) {
+func (w *group) kill(n *node) {
 	if n.rep != nil {
 		n.crash()
 		w.restartLater(n)
@@ -154,19 +154,19 @@ func (w *world) kill(n *node) {
 }
 
 // restartLater has a member come back after a while.
-func (w *world) restartLater(n *node) {
+func (w *group) restartLater(n *node) {
 	w.after(w.faultDice.around(2*w.plan.replica.ElectionTimeout), func() { w.revive(n) })
 }
 
 // revive starts a member that is down.
-func (w *world) revive(n *node) {
+func (w *group) revive(n *node) {
 	if n.rep == nil && w.err == nil {
 		n.start()
 	}
 }
 
 // stop ends a leader's process cleanly: it hands over first.
-func (w *world) stop(n *node) {
+func (w *group) stop(n *node) {
 	n.put(func(r *replica.Replica) { r.HandOver() })
 	n.later(w.plan.replica.ElectionTimeout, func() {
 		if !w.calm {
@@ -176,20 +176,20 @@ func (w *world) stop(n *node) {
 	})
 }
 
-func (w *world) pause(n *node) {
+func (w *group) pause(n *node) {
 	w.mark(MarkPause)
 	n.paused = max(n.paused, w.now+w.faultDice.around(4*w.plan.replica.ElectionTimeout))
 	w.printf("member %d stands still until %v", n.id, n.paused)
 }
 
-func (w *world) isolate(id paxos.ReplicaID) {
+func (w *group) isolate(id paxos.ReplicaID) {
 	w.mark(MarkIsolated)
 	w.printf("member %d is cut off", id)
 	w.net.isolate(id)
 	w.healLater()
 }
 
-func (w *world) healLater() {
+func (w *group) healLater() {
 	w.after(w.faultDice.around(6*w.plan.replica.ElectionTimeout), func() {
 		w.printf("the network is whole")
 		w.net.heal()

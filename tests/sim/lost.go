@@ -78,7 +78,7 @@ func (n *node) forgetful() bool { return n.joined && !n.intact() }
 // mayLose reports whether the group goes on without the memory of a member: a
 // majority has to be left that keeps its own. Whoever is not in the group yet,
 // or not again, counts as one without.
-func (w *world) mayLose(n *node) bool {
+func (w *group) mayLose(n *node) bool {
 	left := 0
 	for _, o := range w.nodes {
 		if o != n && o.intact() {
@@ -89,7 +89,7 @@ func (w *world) mayLose(n *node) bool {
 }
 
 // choose returns one of the members of which ok is true, or nil.
-func (w *world) choose(ok func(*node) bool) *node {
+func (w *group) choose(ok func(*node) bool) *node {
 	var of []*node
 	for _, n := range w.nodes {
 		if ok(n) {
@@ -104,7 +104,7 @@ func (w *world) choose(ok func(*node) bool) *node {
 
 // diskFault makes a fault happen that takes or changes what a disk holds. The
 // process dies with it, or has died before.
-func (w *world) diskFault(k faultKind) {
+func (w *group) diskFault(k faultKind) {
 	var n *node
 	switch k {
 	case faultLose, faultDamage:
@@ -154,7 +154,7 @@ func (w *world) diskFault(k faultKind) {
 
 // loseDisk takes everything from the disk of a member that is down. It is then
 // started as one that begins with its group, or as ever.
-func (w *world) loseDisk(n *node, bootstrap bool) {
+func (w *group) loseDisk(n *node, bootstrap bool) {
 	w.printf("the disk of member %d is lost, bootstrap %v", n.id, bootstrap)
 	w.lost(n)
 	phase := replica.PhaseRecovering
@@ -166,7 +166,7 @@ func (w *world) loseDisk(n *node, bootstrap bool) {
 }
 
 // lost notes that a member is about to lose what its disk holds.
-func (w *world) lost(n *node) {
+func (w *group) lost(n *node) {
 	w.trace.note(w.now, noteLost, uint64(n.id), n.disk.id.Life.Nonce)
 	w.mark(MarkDiskLost)
 	if n.forgetful() {

@@ -9,7 +9,7 @@ import (
 
 // network carries messages between members, encoded, as frames do.
 type network struct {
-	w    *world
+	w    *group
 	dice dice
 	cut  [paxos.MaxReplicas][paxos.MaxReplicas]bool          // nothing goes from, to
 	last [paxos.MaxReplicas][paxos.MaxReplicas]time.Duration // newest delivery of an ordered link

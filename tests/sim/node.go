@@ -17,7 +17,7 @@ import (
 //
 // Between any two fields the process may stand still, or die.
 type node struct {
-	w     *world
+	w     *group
 	id    paxos.ReplicaID
 	disk  *disk
 	clock clock
@@ -46,8 +46,8 @@ type heldMessages struct {
 	messages []paxos.Envelope
 }
 
-func newNode(w *world, id paxos.ReplicaID) *node {
-	n := &node{w: w, id: id, dice: newDice(w.seed, 100+uint64(id))}
+func newNode(w *group, id paxos.ReplicaID) *node {
+	n := &node{w: w, id: id, dice: w.newDice(100 + uint64(id))}
 	n.disk = newDisk(w, n)
 	n.clock.rate = 1 + (2*n.dice.Float64()-1)*w.plan.drift
 	n.clock.wall = n.dice.between(-20*time.Millisecond, 20*time.Millisecond)
@@ -152,7 +152,7 @@ func (n *node) crash() {
 	n.disk.crash()
 	w.printf("member %d dies", n.id)
 	for _, c := range w.clients {
-		c.reset(n.id)
+		c.reset(n)
 	}
 }
 

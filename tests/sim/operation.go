@@ -126,7 +126,7 @@ func (w *world) nextOperation(c *client) *operation {
 	w.issued++
 	d := c.dice
 	use := &w.keys[0]
-	if !d.chance(w.plan.hot) {
+	if !d.chance(w.load.hot) {
 		use = &w.keys[d.IntN(len(w.keys))]
 	}
 	if use.used >= maxPerKey {
@@ -183,7 +183,7 @@ func (w *world) marker(d dice) string {
 	b := strconv.AppendInt(nil, int64(w.markers), 36)
 	b = append(b, '.')
 	if d.chance(0.5) {
-		for range d.IntN(w.plan.value) {
+		for range d.IntN(w.load.value) {
 			b = append(b, 'x')
 		}
 	}

@@ -7,19 +7,13 @@ import (
 	"diskv/replica"
 )
 
-// plan is everything about a run that is drawn once, at its beginning. Not every
-// run has every fault: what is rare beside others is common alone.
+// plan is everything about a group that is drawn once, at the beginning of a run.
+// Not every run has every fault: what is rare beside others is common alone.
 type plan struct {
 	size    int
 	lease   bool
 	replica replica.Options
-
-	clients int
-	think   time.Duration // mean wait of a client between two operations
-	timeout time.Duration // after which a client no longer waits for an answer
-	value   int           // bytes of a value, at most
-	roam    float64       // chance that a client begins an operation at any member
-	hot     float64       // chance that an operation is on the key that all fight for
+	load
 
 	tick    time.Duration // between two ticks of a driver
 	eager   bool          // the log's goroutine itself lets go of what waited for a sync
@@ -53,6 +47,16 @@ type plan struct {
 	doom      time.Duration // when a majority loses its disks, or zero
 }
 
+// load is what clients do.
+type load struct {
+	clients int
+	think   time.Duration // mean wait of a client between two operations
+	timeout time.Duration // after which a client no longer waits for an answer
+	value   int           // bytes of a value, at most
+	roam    float64       // chance that a client begins an operation at any member
+	hot     float64       // chance that an operation is on the key that all fight for
+}
+
 // sizes are the sizes of groups, each as often as it is drawn.
 var sizes = []int{1, 2, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5, 7}
 
@@ -62,12 +66,14 @@ func newPlan(d dice) plan {
 		size:  sizes[d.IntN(len(sizes))],
 		lease: d.chance(0.35),
 
-		clients: 2 + d.IntN(5),
-		think:   d.between(5*time.Millisecond, 50*time.Millisecond),
-		timeout: d.between(100*time.Millisecond, 2*time.Second),
-		value:   8 + d.IntN(60),
-		roam:    d.Float64() * d.Float64(),
-		hot:     d.Float64() * 0.7,
+		load: load{
+			clients: 2 + d.IntN(5),
+			think:   d.between(5*time.Millisecond, 50*time.Millisecond),
+			timeout: d.between(100*time.Millisecond, 2*time.Second),
+			value:   8 + d.IntN(60),
+			roam:    d.Float64() * d.Float64(),
+			hot:     d.Float64() * 0.7,
+		},
 
 		tick:  d.between(5*time.Millisecond, 25*time.Millisecond),
 		eager: d.chance(0.5),

@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"diskv/paxos"
 	"diskv/replica"
 )
 
@@ -31,29 +30,22 @@ type Result struct {
 	Err    error
 }
 
-// world is one simulated group, with all that is around it.
+// world is all that is simulated.
 type world struct {
 	schedule
 	seed  uint64
 	ops   int
-	plan  plan
+	load  load
 	trace trace
 	marks Marks
 	err   error // the first promise that was broken
 
-	calm   bool // the faults have stopped
-	calmAt time.Duration
-	doomed bool // a majority has lost its disks
-	doomAt time.Duration
-	ambush *ambush
+	calm     bool // the faults have stopped
+	calmAt   time.Duration
+	sabotage func(*replica.Output)
 
-	diskDice, faultDice dice
-	sabotage            func(*replica.Output)
-
-	nodes   []*node
-	net     *network
+	groups  []*group
 	clients []*client
-	check   *checker
 
 	keys    []keyUse
 	issued  int // operations
@@ -82,25 +74,27 @@ func Run(o Options) (res Result) {
 		seed: o.Seed, ops: o.Ops,
 		trace:    trace{out: o.Trace},
 		sabotage: o.sabotage,
-		plan:     newPlan(newDice(o.Seed, 1)),
-		diskDice: newDice(o.Seed, 2), faultDice: newDice(o.Seed, 3),
 	}
+	g := newGroup(w, 0)
+	w.groups, w.load = []*group{g}, g.plan.load
 	defer func() {
 		if p := recover(); p != nil {
 			w.fail("panic: %v\n%s", p, debug.Stack())
 		}
 		res = Result{
-			Seed: o.Seed, Plan: w.plan.String(), Trace: w.trace.sum, Marks: w.marks,
-			Time: w.now, Events: w.done, Slots: int(w.check.through), Err: w.err,
+			Seed: o.Seed, Plan: w.plans(), Trace: w.trace.sum, Marks: w.marks,
+			Time: w.now, Events: w.done, Slots: w.slots(), Err: w.err,
 		}
 	}()
-	w.printf("seed %d: %v", o.Seed, &w.plan)
+	w.printf("seed %d: %v", o.Seed, w.plans())
 	w.build()
-	w.startFaults()
-	w.startDoom()
-	w.runUntil(maxFaults, func() bool { return w.issued >= w.ops || w.doomed && w.now > w.doomAt+maxDoomed })
-	if w.doomed {
-		w.standStill()
+	for _, g := range w.groups {
+		g.startFaults()
+		g.startDoom()
+	}
+	w.runUntil(maxFaults, func() bool { return w.issued >= w.ops || g.doomed && w.now > g.doomAt+maxDoomed })
+	if g.doomed {
+		g.standStill()
 	} else {
 		w.settle()
 		w.finalOperations()
@@ -112,25 +106,30 @@ func Run(o Options) (res Result) {
 	return res
 }
 
+// plans tells what was drawn at the beginning.
+func (w *world) plans() string {
+	return w.groups[0].plan.String()
+}
+
+// slots returns how many slots were chosen.
+func (w *world) slots() int {
+	n := 0
+	for _, g := range w.groups {
+		n += int(g.check.through)
+	}
+	return n
+}
+
 // build makes the members and the clients, and starts them.
 func (w *world) build() {
-	w.check = newChecker(w)
-	w.startAmbush()
-	w.net = &network{w: w, dice: newDice(w.seed, 4)}
 	for _, kind := range []byte{keyRegister, keyRegister, keyRegister, keyCounter, keyList, keyList, keyVolatile} {
 		w.keys = append(w.keys, keyUse{kind: kind, number: 1000 * len(w.keys)})
 		w.keys[len(w.keys)-1].renew()
 	}
-	for id := range paxos.ReplicaID(w.plan.size) {
-		w.nodes = append(w.nodes, newNode(w, id))
+	for _, g := range w.groups {
+		g.build()
 	}
-	if w.plan.size >= 3 {
-		w.nodes[w.faultDice.IntN(w.plan.size)].clock.wall += w.plan.wallOff
-	}
-	for _, n := range w.nodes {
-		w.after(w.faultDice.around(20*time.Millisecond), func() { w.revive(n) })
-	}
-	for i := range w.plan.clients {
+	for i := range w.load.clients {
 		c := newClient(w, i)
 		w.clients = append(w.clients, c)
 		w.after(c.dice.around(50*time.Millisecond), c.run)
@@ -167,17 +166,12 @@ func (w *world) settle() {
 func (w *world) stopFaults() {
 	w.printf("the faults stop")
 	w.calm, w.calmAt = true, w.now
-	w.net.heal()
-	w.net.calm()
-	for _, n := range w.nodes {
-		n.disk.stalled = 0
-		n.paused = min(n.paused, w.now)
-		w.revive(n)
+	for _, g := range w.groups {
+		g.calmDown()
 	}
 }
 
-// settled reports whether there is one leader, every member votes and has applied
-// the same, and no client waits.
+// settled reports whether every group is whole again, and no client waits.
 func (w *world) settled() bool {
 	for _, c := range w.clients {
 		if c.op != nil || !c.idle {
@@ -188,29 +182,12 @@ func (w *world) settled() bool {
 }
 
 func (w *world) agreed() bool {
-	leaders := 0
-	first := w.nodes[0]
-	if first.rep == nil {
-		return false
-	}
-	want := first.rep.Status()
-	for _, n := range w.nodes {
-		if n.rep == nil || !n.intact() {
+	for _, g := range w.groups {
+		if !g.agreed() {
 			return false
 		}
-		st := n.rep.Status()
-		if !st.HasLeader || st.Leader != want.Leader || st.Applied != want.Applied {
-			return false
-		}
-		if n.led {
-			leaders++
-			// A follower may hold values above this that were never chosen.
-			if st.Last != st.Applied {
-				return false
-			}
-		}
 	}
-	return leaders == 1
+	return true
 }
 
 // finalOperations reads and writes every key once more. The group is whole, so
@@ -243,8 +220,10 @@ func (w *world) finalOperations() {
 		w.fail("%v after the group has settled, operations are left, or members do not agree: %s", maxFinal, w.state())
 	}
 	if w.err == nil {
-		for _, n := range w.nodes {
-			n.rep.Machine().(*machine).compare()
+		for _, g := range w.groups {
+			for _, n := range g.nodes {
+				n.rep.Machine().(*machine).compare()
+			}
 		}
 	}
 }
@@ -280,12 +259,8 @@ func (w *world) state() string {
 			s += fmt.Sprintf("\n  client %d waits for %v, attempt %d", c.id, c.op, c.op.tries)
 		}
 	}
-	for _, n := range w.nodes {
-		if n.rep == nil {
-			s += fmt.Sprintf("\n  member %d is down", n.id)
-			continue
-		}
-		s += fmt.Sprintf("\n  member %d: %s", n.id, n.describe())
+	for _, g := range w.groups {
+		s += g.state()
 	}
 	return s
 }
