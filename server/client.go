@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"diskv/internal/resp"
-	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
 	"diskv/shard"
@@ -148,47 +147,48 @@ func (c *client) flush() bool {
 
 // command answers one command, or adds it to the run that is gathering.
 func (c *client) command(args [][]byte) {
-	if h, ok := handlers.find(args[0]); ok {
+	if h, ok := c.node.service.handlers().find(args[0]); ok {
 		c.finishRun() // replies keep the order of the commands
 		h.answer(c, args)
 		return
 	}
-	p, refusal := kv.Prepare(args)
+	p, refusal := c.node.service.prepare(c.node, args)
 	if refusal != nil {
 		c.finishRun()
 		c.reply(refusal)
 		return
 	}
-	c.node.metrics.count(p.Spec)
+	c.node.metrics.count(p.spec)
 	if rt := c.node.route.Load(); !rt.leading {
 		c.finishRun()
-		c.elsewhere(rt, p.Shard)
+		if !p.known || !c.known(p.encoded) {
+			c.elsewhere(rt, p.shard)
+		}
 		return
 	}
-	if p.Write && p.Spec.Flags&kv.DenyOOM != 0 && c.node.lowDisk.Load() {
+	if p.growing && p.write && c.node.lowDisk.Load() {
 		c.finishRun()
 		c.fail(fmt.Sprintf("MISCONF the disk of %s has less than %d bytes free: writes that need more are refused until there is room",
 			c.node.opts.Dir, c.node.opts.MinFreeBytes))
 		return
 	}
-	if len(c.run.reqs) > 0 && c.run.write != p.Write {
+	if len(c.run.reqs) > 0 && c.run.write != p.write {
 		c.finishRun()
 	}
-	p.Command.MaxValue = uint32(c.node.opts.MaxValueBytes)
-	encoded := p.Command.Append(make([]byte, 0, encodedSize(p.Command.Args)))
-	c.run.write = p.Write
-	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: encoded, shard: p.Shard})
-	c.runBytes += len(encoded)
+	c.run.write = p.write
+	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: p.encoded, shard: p.shard})
+	c.runBytes += len(p.encoded)
 }
 
-// encodedSize is what a command with these arguments is encoded in, at most.
-func encodedSize(args [][]byte) int {
-	const head, each = 1 + 1 + 4 + 24 + 4, 4
-	size := head + each*len(args)
-	for _, a := range args {
-		size += len(a)
+// known answers a query, if this member knows the answer without asking the others.
+func (c *client) known(query []byte) bool {
+	var reply []byte
+	var ok bool
+	if c.node.do(func(r *replica.Replica) { reply, ok = machineOf(r).known(nil, query) }) != nil || !ok {
+		return false
 	}
-	return size
+	c.reply(reply)
+	return true
 }
 
 // finishRun has the run that has gathered executed, and answers it.

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,51 +24,48 @@ type handlerTable struct {
 	all *kv.Table
 }
 
-// handlers is what the server answers itself. A new command is one entry here
-// and one function.
-var handlers = newHandlerTable(
-	handler{&kv.Spec{Name: "ping", Arity: -1, Flags: kv.Fast, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
+// What every node answers itself. A new command is one entry here and one function.
+var commonHandlers = []handler{
+	{&kv.Spec{Name: "ping", Arity: -1, Flags: kv.Fast, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Returns the server's liveliness response."}, ping},
-	handler{&kv.Spec{Name: "echo", Arity: 2, Flags: kv.Fast, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "echo", Arity: 2, Flags: kv.Fast, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Returns the given string."}, echo},
-	handler{&kv.Spec{Name: "quit", Arity: -1, Flags: kv.Fast | kv.NoAuth, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "quit", Arity: -1, Flags: kv.Fast | kv.NoAuth, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Closes the connection."}, quit},
-	handler{&kv.Spec{Name: "select", Arity: 2, Flags: kv.Fast | kv.Stale, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "select", Arity: 2, Flags: kv.Fast | kv.Stale, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Changes the selected database; there is one, number 0."}, selectDB},
-	handler{&kv.Spec{Name: "hello", Arity: -1, Flags: kv.Fast | kv.NoAuth | kv.Stale, Group: "connection", Since: "6.0.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "hello", Arity: -1, Flags: kv.Fast | kv.NoAuth | kv.Stale, Group: "connection", Since: "6.0.0", Complexity: "O(1)",
 		Summary: "Chooses the version of the protocol."}, hello},
-	handler{&kv.Spec{Name: "client", Arity: -2, Flags: kv.Stale, Group: "connection", Since: "2.4.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "client", Arity: -2, Flags: kv.Stale, Group: "connection", Since: "2.4.0", Complexity: "O(1)",
 		Summary: "Names the connection."}, clientCommand},
-	handler{&kv.Spec{Name: "command", Arity: -1, Flags: kv.Loading | kv.Stale, Group: "server", Since: "2.8.13", Complexity: "O(N)",
+	{&kv.Spec{Name: "command", Arity: -1, Flags: kv.Loading | kv.Stale, Group: "server", Since: "2.8.13", Complexity: "O(N)",
 		Summary: "Describes the commands."}, command},
-	handler{&kv.Spec{Name: "config", Arity: -2, Flags: kv.Admin | kv.Stale, Group: "server", Since: "2.0.0", Complexity: "O(N)",
+	{&kv.Spec{Name: "config", Arity: -2, Flags: kv.Admin | kv.Stale, Group: "server", Since: "2.0.0", Complexity: "O(N)",
 		Summary: "Shows settings by their names in Redis."}, config},
-	handler{&kv.Spec{Name: "info", Arity: -1, Flags: kv.Loading | kv.Stale, Group: "server", Since: "1.0.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "info", Arity: -1, Flags: kv.Loading | kv.Stale, Group: "server", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Describes the server in numbers."}, info},
-	handler{&kv.Spec{Name: "cluster", Arity: -2, Flags: kv.Stale, Group: "cluster", Since: "3.0.0", Complexity: "O(N)",
+	{&kv.Spec{Name: "cluster", Arity: -2, Flags: kv.Stale, Group: "cluster", Since: "3.0.0", Complexity: "O(N)",
 		Summary: "Describes the cluster."}, cluster},
-	handler{&kv.Spec{Name: "diskv.session", Arity: 1, Flags: kv.Fast, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
-		Summary: "Returns a fresh session id for DISKV.ONCE."}, session},
+}
+
+// keyValueHandlers and shardmasterHandlers are all commands of the two services.
+var (
+	keyValueHandlers = newHandlerTable(kv.Commands(), append(slices.Clone(commonHandlers),
+		handler{&kv.Spec{Name: "diskv.session", Arity: 1, Flags: kv.Fast, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+			Summary: "Returns a fresh session id for DISKV.ONCE."}, session}))
+	shardmasterHandlers = newHandlerTable(kv.NewTable(shardsSpec), commonHandlers)
 )
 
-func newHandlerTable(hs ...handler) *handlerTable {
+func newHandlerTable(others *kv.Table, hs []handler) *handlerTable {
 	t := &handlerTable{own: make(map[string]*handler)}
 	var specs []*kv.Spec
 	for i := range hs {
 		t.own[hs[i].spec.Name] = &hs[i]
 		specs = append(specs, hs[i].spec)
 	}
-	t.all = kv.Commands().With(specs...)
+	t.all = others.With(specs...)
 	return t
 }
-
-func init() {
-	// The table of COMMAND contains COMMAND itself, so it cannot be a value
-	// that the function refers to while it is being made.
-	commandTable = handlers.all
-}
-
-var commandTable *kv.Table
 
 // find returns the server's own command of a name in any case.
 func (t *handlerTable) find(name []byte) (*handler, bool) {
@@ -198,10 +196,10 @@ const redisVersion = "7.0.0"
 
 // redisMode returns what a Redis client should take the server for.
 func (n *Node) redisMode() string {
-	if n.opts.single() {
-		return "standalone"
+	if n.clustered() {
+		return "cluster"
 	}
-	return "cluster"
+	return "standalone"
 }
 
 const errClientName = "ERR Client names cannot contain spaces, newlines or special characters."
@@ -244,6 +242,7 @@ func clientCommand(c *client, args [][]byte) {
 
 // command is COMMAND, COMMAND COUNT, LIST, INFO and DOCS.
 func command(c *client, args [][]byte) {
+	commandTable := c.node.service.handlers().all
 	var out []byte
 	if len(args) == 1 {
 		c.reply(appendInfos(nil, commandTable.All()))

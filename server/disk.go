@@ -258,7 +258,7 @@ func (rc *receiving) write(n *Node, task *replica.SnapshotWriteTask) (int64, *re
 	if info.Header.Cluster != n.cluster.Load() || info.Header.Group != n.opts.Group {
 		return 0, nil, fmt.Errorf("%s is of another group", info.Path)
 	}
-	loaded, err := readSnapshot(info.Path)
+	loaded, err := readSnapshot(n.service, info.Path)
 	return s.Size, loaded, err
 }
 

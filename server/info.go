@@ -21,8 +21,13 @@ type Status struct {
 	Keys     int
 	Expires  int
 	Sessions int
-	Data     int64 // bytes of keys, values and sessions, about
-	Peers    []transport.PeerStatus
+	Data     int64 // bytes of keys, values and sessions, or of configs, about
+
+	Config      uint64 // number of the newest config, where there are configs
+	ConfigsKept int    // of a shardmaster
+	Groups      int    // of its newest config
+
+	Peers []transport.PeerStatus
 }
 
 // Status describes the node. It fails when the node is stopping.
@@ -31,8 +36,7 @@ func (n *Node) Status() (Status, error) {
 	err := n.do(func(r *replica.Replica) {
 		s.Status = r.Status()
 		s.Ready, s.Why = r.Ready()
-		store := r.Machine().(machine)
-		s.Keys, s.Expires, s.Sessions, s.Data = store.Keys(), store.Expires(), store.Sessions(), store.Bytes()
+		machineOf(r).describe(&s)
 	})
 	s.Peers = n.transport.Status()
 	if err == nil && !s.Ready {
@@ -103,7 +107,7 @@ func infoServer(w *strings.Builder, n *Node, _ Status) {
 	field(w, "os", runtime.GOOS+" "+runtime.GOARCH)
 	field(w, "go_version", runtime.Version())
 	field(w, "process_id", os.Getpid())
-	field(w, "run_id", n.nodeID(paxos.ReplicaID(n.opts.Index)))
+	field(w, "run_id", n.ownID())
 	field(w, "listen", n.Addr())
 	field(w, "uptime_in_seconds", int64(time.Since(n.started).Seconds()))
 }
@@ -156,7 +160,7 @@ func infoReplication(w *strings.Builder, n *Node, s Status) {
 }
 
 func infoCluster(w *strings.Builder, n *Node, _ Status) {
-	field(w, "cluster_enabled", boolInt(!n.opts.single()))
+	field(w, "cluster_enabled", boolInt(n.clustered()))
 }
 
 func infoKeyspace(w *strings.Builder, _ *Node, s Status) {
@@ -168,6 +172,7 @@ func infoKeyspace(w *strings.Builder, _ *Node, s Status) {
 func infoDiskv(w *strings.Builder, n *Node, s Status) {
 	id := s.Identity
 	field(w, "cluster_id", id.Cluster)
+	field(w, "service", id.Service)
 	field(w, "group", id.Group)
 	field(w, "member", id.Index)
 	field(w, "members", id.Size)
@@ -192,7 +197,14 @@ func infoDiskv(w *strings.Builder, n *Node, s Status) {
 	field(w, "log_time_unix_ms", s.LogTime/int64(time.Millisecond))
 	field(w, "commands_queued", s.Queued)
 	field(w, "slots_undecided", s.Undecided)
-	field(w, "sessions", s.Sessions)
+	switch id.Service {
+	case paxos.ServiceShardmaster:
+		field(w, "config", s.Config)
+		field(w, "configs_kept", s.ConfigsKept)
+		field(w, "groups", s.Groups)
+	case paxos.ServicePlain, paxos.ServiceSharded:
+		field(w, "sessions", s.Sessions)
+	}
 	for i, m := range s.Members {
 		fmt.Fprintf(w, "member%d:address=%s,accepted=%d,lag=%d,silent_ms=%d\r\n",
 			i, n.opts.Peers[i], m.Match, uint64(max(s.Last, m.Match)-m.Match), m.Silence.Milliseconds())

@@ -9,6 +9,7 @@ import (
 	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
+	"diskv/shardmaster"
 	"diskv/snapshot"
 	"diskv/wal"
 )
@@ -24,7 +25,7 @@ func (n *Node) load() error {
 	if err := syncDir(n.dir.path); err != nil {
 		return err
 	}
-	cfg := replica.Config{Options: n.opts.Replica, Identity: n.dir.id, Machine: machine{kv.New()}, Rand: newRand()}
+	cfg := replica.Config{Options: n.opts.Replica, Identity: n.dir.id, Machine: n.service.empty(), Rand: newRand()}
 	if !n.dir.id.HasLog() {
 		return n.loadNothing(cfg)
 	}
@@ -80,7 +81,7 @@ func (d *dataDir) loadSnapshot(cfg *replica.Config) error {
 		return fmt.Errorf("snapshot %s is of group %d of cluster %v, this directory is of group %d of cluster %v: put back the file that belongs here",
 			info.Path, info.Header.Group, paxos.ClusterID(info.Header.Cluster), id.Group, id.Cluster)
 	}
-	loaded, err := readSnapshot(info.Path)
+	loaded, err := readSnapshot(newService(id.Service, uint64(id.Group)), info.Path)
 	if err != nil {
 		return asDamage(err)
 	}
@@ -88,21 +89,21 @@ func (d *dataDir) loadSnapshot(cfg *replica.Config) error {
 	return nil
 }
 
-// readSnapshot verifies and loads a snapshot file.
-func readSnapshot(path string) (*replica.LoadedSnapshot, error) {
+// readSnapshot verifies and loads a snapshot file of a service.
+func readSnapshot(s service, path string) (*replica.LoadedSnapshot, error) {
 	rd, err := snapshot.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open snapshot: %w", err)
 	}
 	defer func() { _ = rd.Close() }()
-	store, err := kv.Restore(rd.Next)
+	m, err := s.restore(rd.Next)
 	if err != nil {
 		return nil, fmt.Errorf("load snapshot %s: %w", path, err)
 	}
 	h := rd.Header()
 	return &replica.LoadedSnapshot{
 		Header:  replica.SnapshotHeader{Slot: paxos.Slot(h.Slot), Config: h.Config, LogTime: h.LogTime, State: h.State},
-		Machine: machine{store},
+		Machine: m,
 	}, nil
 }
 
@@ -162,7 +163,8 @@ func (d *dataDir) replayer(r *replica.Replica, loaded paxos.Slot) func(wal.Recor
 func asDamage(err error) error {
 	var inLog *wal.CorruptionError
 	var inSnapshot *snapshot.CorruptionError
-	if errors.As(err, &inLog) || errors.As(err, &inSnapshot) || errors.Is(err, kv.ErrRecord) {
+	if errors.As(err, &inLog) || errors.As(err, &inSnapshot) ||
+		errors.Is(err, kv.ErrRecord) || errors.Is(err, shardmaster.ErrRecord) {
 		return damage{err}
 	}
 	return err

@@ -78,8 +78,8 @@ func BenchmarkLoadSnapshot(b *testing.B) {
 	require.NoError(b, err)
 	store = nil
 	for b.Loop() {
-		loaded, err := readSnapshot(info.Path)
+		loaded, err := readSnapshot(keyValue{}, info.Path)
 		require.NoError(b, err)
-		require.Equal(b, keys, loaded.Machine.(machine).Keys())
+		require.Equal(b, keys, loaded.Machine.(keyStore).Keys())
 	}
 }

@@ -37,7 +37,7 @@ func newMetrics(n *Node) *metrics {
 	commands := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "diskv_commands_total", Help: "Commands received from clients, by name.",
 	}, []string{"command"})
-	for _, s := range handlers.all.All() {
+	for _, s := range n.service.handlers().all.All() {
 		m.commands[s] = commands.WithLabelValues(s.Name)
 	}
 	m.registry.MustRegister(commands, m.syncSeconds, m.syncRecords, m.syncBytes,
@@ -77,6 +77,7 @@ var gauges = []gauge{
 	newGauge("keys", "Keys held.", func(_ *Node, s *Status) float64 { return float64(s.Keys) }),
 	newGauge("sessions", "Client sessions remembered.", func(_ *Node, s *Status) float64 { return float64(s.Sessions) }),
 	newGauge("data_bytes", "Bytes of keys, values and sessions, about.", func(_ *Node, s *Status) float64 { return float64(s.Data) }),
+	newGauge("config", "Number of the newest config, where there are configs.", func(_ *Node, s *Status) float64 { return float64(s.Config) }),
 	newGauge("snapshot_bytes", "Size of the newest snapshot.", func(_ *Node, s *Status) float64 { return float64(s.Snapshot.Size) }),
 	newGauge("snapshot_slot", "Slot of the newest snapshot.", func(_ *Node, s *Status) float64 { return float64(s.Snapshot.Slot) }),
 	newGauge("commands_queued", "Commands that wait for a slot.", func(_ *Node, s *Status) float64 { return float64(s.Queued) }),

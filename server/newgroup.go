@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
 	"diskv/snapshot"
@@ -31,11 +30,10 @@ type Survivor struct {
 	Slot      paxos.Slot // everything up to here is in the genesis
 	Undecided int        // slots of it that are not known as chosen; they may have been acknowledged
 	LogTime   time.Time  // of the last batch
-	Keys      int
-	Sessions  int
+	Holds     string     // what, in numbers
 
-	dir   *dataDir
-	store *kv.Store
+	dir     *dataDir
+	machine machine
 }
 
 // OpenSurvivor locks and reads a directory. It changes nothing in it.
@@ -63,7 +61,7 @@ func OpenSurvivor(dir string) (*Survivor, error) {
 }
 
 func (s *Survivor) load() error {
-	cfg := replica.Config{Identity: s.dir.id, Machine: machine{kv.New()}, Rand: newRand()}
+	cfg := replica.Config{Identity: s.dir.id, Machine: newService(s.dir.id.Service, uint64(s.dir.id.Group)).empty(), Rand: newRand()}
 	if err := s.dir.loadSnapshot(&cfg); err != nil {
 		return err
 	}
@@ -89,9 +87,9 @@ func (s *Survivor) load() error {
 		return fmt.Errorf("data directory %s: %w", s.dir.path, err)
 	}
 	st := r.Status()
-	s.store = r.Machine().(machine).Store
+	s.machine = machineOf(r)
 	s.Slot, s.LogTime = st.Applied, time.Unix(0, st.LogTime).UTC()
-	s.Keys, s.Sessions = s.store.Keys(), s.store.Sessions()
+	s.Holds = s.machine.holds()
 	return nil
 }
 
@@ -115,7 +113,7 @@ func (s *Survivor) WriteGenesis(file string) (snapshot.Info, error) {
 	info, err := snapshot.Create(tmp, snapshot.Header{
 		Cluster: randomUint64(), Group: uint64(s.Identity.Group), Slot: uint64(s.Slot),
 		LogTime: s.LogTime.UnixNano(), State: paxos.AppendHardState(nil, h),
-	}, s.store.Image().Records)
+	}, s.machine.Image().Records)
 	if err == nil {
 		err = os.Rename(info.Path, file)
 	}
@@ -154,6 +152,10 @@ func InstallGenesis(file, dir string, index int, lease bool) error {
 	if index < 0 || index >= size {
 		return fmt.Errorf("--index %d: the genesis is of members 0 to %d", index, size-1)
 	}
+	service, err := serviceOf(info)
+	if err != nil {
+		return fmt.Errorf("genesis %s: %w", file, err)
+	}
 	d := &dataDir{path: filepath.Clean(dir)}
 	if err := makeDirs(d.path); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
@@ -167,10 +169,6 @@ func InstallGenesis(file, dir string, index int, lease bool) error {
 	}
 	if err := d.copySnapshot(info); err != nil {
 		return err
-	}
-	service := paxos.ServicePlain
-	if info.Header.Group == 0 {
-		service = paxos.ServiceShardmaster
 	}
 	logID := randomUint64()
 	log, err := wal.Create(d.walPath(), logID, info.Header.State, wal.Options{})
@@ -188,6 +186,21 @@ func InstallGenesis(file, dir string, index int, lease bool) error {
 		Index: paxos.ReplicaID(index), Size: size, Lease: lease, Service: service,
 		Phase: replica.PhaseMember, Life: h.Vector[index], LogID: logID,
 	})
+}
+
+// serviceOf returns what the group of a genesis is for.
+func serviceOf(info snapshot.Info) (paxos.Service, error) {
+	if info.Header.Group == 0 {
+		return paxos.ServiceShardmaster, nil
+	}
+	loaded, err := readSnapshot(keyValue{}, info.Path)
+	if err != nil {
+		return 0, err
+	}
+	if loaded.Machine.(keyStore).sharded() {
+		return paxos.ServiceSharded, nil
+	}
+	return paxos.ServicePlain, nil
 }
 
 // forget puts everything that a directory holds aside, IDENTITY first: from then

@@ -31,7 +31,7 @@ func TestNewGroupFromASurvivor(t *testing.T) {
 			require.NoError(t, err)
 			_, err = server.OpenSurvivor(survivor)
 			require.ErrorContains(t, err, "in use by another process")
-			require.Equal(t, 30, s.Keys)
+			require.Equal(t, "30 keys, 0 sessions", s.Holds)
 			require.NotZero(t, s.Slot)
 			require.WithinDuration(t, time.Now(), s.LogTime, time.Hour)
 			genesis := filepath.Join(t.TempDir(), "genesis")

@@ -25,6 +25,7 @@ import (
 // clients.
 type Node struct {
 	opts    Options
+	service service
 	logger  *slog.Logger
 	started time.Time
 
@@ -88,7 +89,7 @@ func open(o Options, lost string) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		opts: o, started: time.Now(),
+		opts: o, service: newService(o.Service, o.Group), started: time.Now(),
 		inbox: newInbox(), failed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	n.route.Store(&route{why: "the member is starting"})

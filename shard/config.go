@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"diskv/internal/wire"
@@ -64,9 +65,9 @@ func (c *Config) find(id GroupID) (int, bool) {
 // Ranges returns the shards of a group, ascending, in as few ranges as possible.
 func (c *Config) Ranges(id GroupID) []Range {
 	var out []Range
-	for first, end := range c.runs() {
-		if c.Owner[first] == id {
-			out = append(out, Range{ID(first), ID(end - 1)})
+	for r, owner := range c.Rows() {
+		if owner == id {
+			out = append(out, r)
 		}
 	}
 	return out
@@ -83,16 +84,16 @@ func (c *Config) Held(id GroupID) int {
 	return n
 }
 
-// runs yields the first shard of every longest row of shards with one owner, and
-// the shard behind the row.
-func (c *Config) runs() func(yield func(first, end int) bool) {
-	return func(yield func(first, end int) bool) {
+// Rows yields every longest row of shards with one owner, and that owner, which may
+// be 0, in the order of the shards.
+func (c *Config) Rows() iter.Seq2[Range, GroupID] {
+	return func(yield func(Range, GroupID) bool) {
 		for first := 0; first < Count; {
-			end := first + 1
-			for end < Count && c.Owner[end] == c.Owner[first] {
+			owner, end := c.Owner[first], first+1
+			for end < Count && c.Owner[end] == owner {
 				end++
 			}
-			if !yield(first, end) {
+			if !yield(Range{ID(first), ID(end - 1)}, owner) {
 				return
 			}
 			first = end
@@ -137,9 +138,9 @@ func (c *Config) Append(dst []byte) []byte {
 	}
 	at, n := len(dst), 0
 	dst = binary.LittleEndian.AppendUint32(dst, 0)
-	for first, end := range c.runs() {
-		dst = binary.LittleEndian.AppendUint16(dst, uint16(end-first))
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(c.Owner[first]))
+	for r, owner := range c.Rows() {
+		dst = binary.LittleEndian.AppendUint16(dst, uint16(r.Last-r.First)+1)
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(owner))
 		n++
 	}
 	binary.LittleEndian.PutUint32(dst[at:], uint32(n))
@@ -236,11 +237,9 @@ func (c *Config) Check() error {
 			seen[a] = g.ID
 		}
 	}
-	for first := range c.runs() {
-		if owner := c.Owner[first]; owner != 0 {
-			if _, ok := c.find(owner); !ok {
-				return fmt.Errorf("shard %d is of group %d, which the config does not have", first, owner)
-			}
+	for r, owner := range c.Rows() {
+		if _, ok := c.find(owner); owner != 0 && !ok {
+			return fmt.Errorf("shard %d is of group %d, which the config does not have", r.First, owner)
 		}
 	}
 	return nil

@@ -18,6 +18,8 @@ type Prepared struct {
 	Encoded []byte
 	// Write: it has to go through the log.
 	Write bool
+	// Growing: it may make the state larger.
+	Growing bool
 	// Fixed: it asks for a config by its number, and [Machine.Known] of any replica
 	// that has applied that config may answer.
 	Fixed bool
@@ -39,7 +41,12 @@ func Prepare(args [][]byte) (p Prepared, refusal []byte) {
 	if text != "" {
 		return Prepared{}, resp.AppendError(nil, text)
 	}
-	return Prepared{Encoded: c.append(nil), Write: c.op.isWrite(), Fixed: c.op == opQuery && c.numbered}, nil
+	return Prepared{
+		Encoded: c.append(nil),
+		Write:   c.op.isWrite(),
+		Growing: c.op.isWrite() && c.op != opPassed, // which lets configs be dropped
+		Fixed:   c.op == opQuery && c.numbered,
+	}, nil
 }
 
 // parse reads a subcommand, or returns the text of the error.

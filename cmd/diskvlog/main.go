@@ -125,7 +125,7 @@ func forceNewGroup(dir, out string, stdin io.Reader, stdout io.Writer) error {
 	id := s.Identity
 	_, err = fmt.Fprintf(stdout, `%s is of member %d of %d of group %d in cluster %v.
 
-It holds everything up to slot %d, last written at %s: %d keys, %d sessions.
+It holds everything up to slot %d, last written at %s: %s.
 %d of these slots are not known to have been chosen; they are kept.
 
 What may be lost: every write that was acknowledged by a majority without this
@@ -134,7 +134,7 @@ directory of another member can be put back, do that instead.
 
 The new group is another cluster. Members of the old one can never join it, and
 must not be started any more. To go on, type the id of the old cluster (%v): `,
-		dir, id.Index, id.Size, id.Group, id.Cluster, s.Slot, s.LogTime.Format(time.RFC3339), s.Keys, s.Sessions,
+		dir, id.Index, id.Size, id.Group, id.Cluster, s.Slot, s.LogTime.Format(time.RFC3339), s.Holds,
 		s.Undecided, s.Slot, id.Cluster)
 	if err != nil {
 		return err

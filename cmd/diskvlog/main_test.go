@@ -96,6 +96,6 @@ func TestForceNewGroupAsksAndThenWrites(t *testing.T) {
 	again, err := server.OpenSurvivor(target)
 	require.NoError(t, err)
 	defer again.Close()
-	require.Equal(t, 1, again.Keys)
+	require.Equal(t, "1 keys, 0 sessions", again.Holds)
 	require.NotEqual(t, cluster, again.Identity.Cluster.String())
 }
