@@ -24,6 +24,7 @@ func dev(ctx context.Context, args []string, env func(string) (string, bool), st
 	f := newFlags("diskvd dev", devUsage)
 	o := &serveOptions{}
 	tuningFlags(f, o)
+	valueFlags(f, o)
 	dir := f.String("dir", "./diskv-dev", "`directory` that holds the replicas' directories")
 	replicas := f.Int("replicas", 3, "`number` of replicas, 1 to 7")
 	port := f.Int("port", 7379, "first of as many `port`s on 127.0.0.1 as there are replicas")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"diskv/paxos"
 	"diskv/replica"
 	"diskv/server"
 )
@@ -76,37 +77,53 @@ speaks the Redis protocol. An OK means: on the disks of a majority.
   diskvd --dir D --listen A --peers A0,A1,A2 --index I --bootstrap
                                             a member of a group that has never run;
                                             later starts need no --bootstrap
+  diskvd --shardmasters M0,M1,M2 ...        a member of one of several groups, which serves
+                                            the shards that the shardmasters give its group
+  diskvd shardmaster ...                    a member of the group that says which group
+                                            owns which shard
   diskvd dev --replicas 3                   a whole group in one process, to try things
   diskvd version
 `
 
 // serveOptions are the flags of a replica.
 type serveOptions struct {
-	opts      server.Options
-	peers     string
-	read      string
-	logFormat string
-	snapshot  int64
+	opts         server.Options
+	peers        string
+	shardmasters string
+	read         string
+	logFormat    string
+	snapshot     int64
 }
 
 func serveFlags(f *flags) *serveOptions {
 	o := &serveOptions{}
-	f.StringVar(&o.opts.Dir, "dir", "./diskv-data", "data `directory`")
-	f.StringVar(&o.opts.Listen, "listen", "127.0.0.1:7379", "`address` for clients and peers: host:port or unix:/path")
-	f.Uint64Var(&o.opts.Group, "group", 1, "`number` of the replica group")
+	memberFlags(f, o, "./diskv-data", "127.0.0.1:7379")
+	valueFlags(f, o)
+	f.Uint64Var(&o.opts.Group, "group", 1, "`number` of the replica group, from 1")
+	f.StringVar(&o.shardmasters, "shardmasters", "", "`addresses` of the shardmasters, with commas between; none: the group serves every shard")
+	return o
+}
+
+// memberFlags are the flags of a member of any group.
+func memberFlags(f *flags, o *serveOptions, dir, listen string) {
+	f.StringVar(&o.opts.Dir, "dir", dir, "data `directory`")
+	f.StringVar(&o.opts.Listen, "listen", listen, "`address` for clients and peers: host:port or unix:/path")
 	f.StringVar(&o.peers, "peers", "", "`addresses` of all members of the group, by index, with commas between; none: a single node")
 	f.IntVar(&o.opts.Index, "index", 0, "this member's `place` in --peers, from 0")
 	f.BoolVar(&o.opts.Bootstrap, "bootstrap", false, "format an empty directory for a group that has never run; harmless afterwards")
 	tuningFlags(f, o)
 	f.StringVar(&o.opts.HTTP, "http", "", "`address` for /metrics, /livez and /readyz; none: no HTTP")
-	return o
+}
+
+// valueFlags are the flags of what holds keys.
+func valueFlags(f *flags, o *serveOptions) {
+	f.IntVar(&o.opts.MaxValueBytes, "max-value-bytes", 8<<20, "longest key or value in `bytes`")
 }
 
 // tuningFlags are the flags that all replicas of a process share.
 func tuningFlags(f *flags, o *serveOptions) {
 	f.StringVar(&o.read, "read", "quorum", "how reads are made linearizable, `quorum|lease`; the same on every member")
 	f.Int64Var(&o.snapshot, "snapshot-min-bytes", 32<<20, "`bytes` of log below which no snapshot is taken")
-	f.IntVar(&o.opts.MaxValueBytes, "max-value-bytes", 8<<20, "longest key or value in `bytes`")
 	f.IntVar(&o.opts.MaxClients, "max-clients", 10_000, "highest `number` of client connections")
 	f.Int64Var(&o.opts.MinFreeBytes, "min-free-bytes", 256<<20, "free `bytes` of disk below which writes are refused")
 	f.StringVar(&o.logFormat, "log", "text", "format of the log on standard error, `text|json`")
@@ -136,10 +153,21 @@ func (o *serveOptions) options(logger *slog.Logger) (server.Options, error) {
 	if o.opts.MaxClients < 1 {
 		return out, fmt.Errorf("--max-clients %d: must be above 0", o.opts.MaxClients)
 	}
-	if o.peers != "" {
-		for p := range strings.SplitSeq(o.peers, ",") {
-			out.Peers = append(out.Peers, strings.TrimSpace(p))
-		}
+	out.Peers, out.Shardmasters = addresses(o.peers), addresses(o.shardmasters)
+	if len(out.Shardmasters) > 0 {
+		out.Service = paxos.ServiceSharded
 	}
 	return out, nil
+}
+
+// addresses splits what has commas between.
+func addresses(list string) []string {
+	if list == "" {
+		return nil
+	}
+	var out []string
+	for a := range strings.SplitSeq(list, ",") {
+		out = append(out, strings.TrimSpace(a))
+	}
+	return out
 }

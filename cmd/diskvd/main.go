@@ -3,6 +3,8 @@
 //
 //	diskvd                          a single node: ./diskv-data, 127.0.0.1:7379
 //	diskvd --dir D --listen A --peers A0,A1,A2 --index I [--bootstrap]
+//	diskvd --shardmasters M0,M1,M2 ...  the same, of one of several groups
+//	diskvd shardmaster ...          a member of the group that makes the configs
 //	diskvd dev --replicas 3         a group in one process
 //
 // Every flag has a twin in the environment: --max-clients is DISKV_MAX_CLIENTS.
@@ -48,6 +50,8 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	switch name {
 	case "":
 		err = serve(ctx, args, env, stdout, stderr)
+	case "shardmaster":
+		err = shardmaster(ctx, args, env, stdout, stderr)
 	case "dev":
 		err = dev(ctx, args, env, stdout, stderr)
 	case "version", "--version":
@@ -59,7 +63,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	case "help":
 		err = serve(ctx, []string{"--help"}, env, stdout, stderr)
 	default:
-		err = usageError{fmt.Errorf("unknown command %q: there are dev, version and help; without a command a replica is started", name)}
+		err = usageError{fmt.Errorf("unknown command %q: there are dev, shardmaster, version and help; without a command a replica is started", name)}
 	}
 	var usage usageError
 	switch {
@@ -87,10 +91,15 @@ func serve(ctx context.Context, args []string, env func(string) (string, bool), 
 		return err
 	}
 	opts, err := o.options(newLogger(stderr, o.logFormat))
-	if err == nil {
-		err = opts.Validate()
-	}
 	if err != nil {
+		return usageError{err}
+	}
+	return runNode(ctx, opts)
+}
+
+// runNode runs one node until ctx ends.
+func runNode(ctx context.Context, opts server.Options) error {
+	if err := opts.Validate(); err != nil {
 		return usageError{err}
 	}
 	n, err := server.Open(opts)

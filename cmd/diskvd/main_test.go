@@ -17,7 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"diskv/paxos"
 	"diskv/server"
+	"diskv/shard"
 	"diskv/tests/proc"
 )
 
@@ -56,7 +58,7 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		line string
 		want string
 	}{
-		{"serve", `unknown command "serve": there are dev, version and help; without a command a replica is started`},
+		{"serve", `unknown command "serve": there are dev, shardmaster, version and help; without a command a replica is started`},
 		{"--nosuch", "flag provided but not defined: -nosuch"},
 		{"--index", "flag needs an argument: -index"},
 		{"--index one", `invalid value "one" for flag -index: parse error`},
@@ -78,6 +80,14 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		{"dev --replicas 8", "--replicas 8: must be 1 to 7"},
 		{"dev --port 65535", "--port 65535: must be 1 to 65533"},
 		{"dev --index 1", "flag provided but not defined: -index"},
+		{"--group 0", "--group 0 is the shardmasters': groups have numbers from 1 on"},
+		{"--shardmasters m:1,nowhere", `--shardmasters, member 1: address "nowhere" is neither host:port nor unix:/path`},
+		{"--shardmasters m:1,b:2 --peers a:1,b:2", "--shardmasters: b:2 is a member of this group by --peers"},
+		{"--shardmasters m:1 --group 9223372036854775808", "--group 9223372036854775808: the numbers of groups go up to 9223372036854775807"},
+		{"shardmaster --group 1", "flag provided but not defined: -group"},
+		{"shardmaster --shardmasters m:1", "flag provided but not defined: -shardmasters"},
+		{"shardmaster --peers a:1,b:2,c:3 --index 3", "--index 3: --peers names members 0 to 2"},
+		{"shardmaster now", `unexpected argument "now": every setting is a flag`},
 		{"version please", `unexpected argument "please"`},
 	} {
 		got := runNow(t, noEnv, strings.Fields(tt.line)...)
@@ -88,7 +98,9 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for name, args := range map[string][]string{"help": {"--help"}, "dev-help": {"dev", "--help"}} {
+	for name, args := range map[string][]string{
+		"help": {"--help"}, "dev-help": {"dev", "--help"}, "shardmaster-help": {"shardmaster", "--help"},
+	} {
 		got := runNow(t, noEnv, args...)
 		require.Equal(t, exitOK, got.status)
 		require.Empty(t, got.stderr)
@@ -113,7 +125,7 @@ func TestVersion(t *testing.T) {
 func TestFlagsHaveTwinsInTheEnvironment(t *testing.T) {
 	env := envOf(map[string]string{
 		"DISKV_DIR": "/from/env", "DISKV_MAX_CLIENTS": "5", "DISKV_PEERS": "a:1, b:2", "DISKV_INDEX": "1", "DISKV_BOOTSTRAP": "true",
-		"DISKV_SNAPSHOT_MIN_BYTES": "4096", "DISKV_READ": "lease",
+		"DISKV_SNAPSHOT_MIN_BYTES": "4096", "DISKV_READ": "lease", "DISKV_SHARDMASTERS": "m:1, m:2",
 	})
 	f := newFlags("diskvd", "")
 	o := serveFlags(f)
@@ -127,6 +139,8 @@ func TestFlagsHaveTwinsInTheEnvironment(t *testing.T) {
 	require.True(t, opts.Bootstrap)
 	require.True(t, opts.Lease)
 	require.EqualValues(t, 4096, opts.Replica.SnapshotMinBytes)
+	require.Equal(t, paxos.ServiceSharded, opts.Service)
+	require.Equal(t, []string{"m:1", "m:2"}, opts.Shardmasters)
 	require.Equal(t, "127.0.0.1:7379", opts.Listen, "what nobody sets has its default")
 
 	got := runNow(t, envOf(map[string]string{"DISKV_INDEX": "one"}))
@@ -218,6 +232,38 @@ func TestSingleNode(t *testing.T) {
 	require.Equal(t, exitOK, p.end())
 	start(t, "--dir", dir, "--listen", addr, "--min-free-bytes", "1")
 	await(t, addr, "v", "GET", "k")
+}
+
+func TestShardmaster(t *testing.T) {
+	sockets, err := os.MkdirTemp("", "diskvd")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(sockets) })
+	addr := "unix:" + filepath.Join(sockets, "s")
+	dir := filepath.Join(t.TempDir(), "data")
+	args := []string{"shardmaster", "--dir", dir, "--listen", addr, "--min-free-bytes", "1"}
+
+	early := runNow(t, noEnv, args...)
+	require.Equal(t, exitFailure, early.status)
+	require.Equal(t, "diskvd: data directory "+dir+
+		" is empty, and others may know this group already: give its --dir, or --bootstrap if it has never run\n", early.stderr)
+	p := start(t, append(args, "--bootstrap")...)
+	await(t, addr, "", "DISKV.SHARDS", "JOIN", "1", "a:1")
+	require.Equal(t, exitOK, p.end())
+
+	other := runNow(t, noEnv, "--dir", dir, "--listen", addr)
+	require.Equal(t, exitFailure, other.status)
+	require.Equal(t, "diskvd: data directory "+dir+
+		" belongs to a shardmaster, this is to be a group that owns every shard: give the right --dir, or start it with diskvd shardmaster\n", other.stderr)
+	sharded := runNow(t, noEnv, "--dir", dir+"-2", "--listen", addr, "--shardmasters", "a:1")
+	require.Equal(t, exitFailure, sharded.status)
+	require.Contains(t, sharded.stderr, "is empty, and others may know this group already")
+
+	start(t, args...)
+	config := shard.Config{Num: 1, Groups: []shard.Group{{ID: 1, Servers: []string{"a:1"}}}}
+	for i := range config.Owner {
+		config.Owner[i] = 1
+	}
+	await(t, addr, string(config.Append(nil)), "DISKV.SHARDS", "QUERY")
 }
 
 func TestDevRunsAGroup(t *testing.T) {
