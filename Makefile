@@ -12,7 +12,7 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 
 # Packages whose tests start goroutines or drive them.
-RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./cmd/... ./internal/... ./tests/crash/... ./tests/proc/...
+RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./cmd/... ./internal/... ./tests/crash/... ./tests/proc/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build test race fuzz sim explore mutate crash lab compat bench lint fmt tidy clean
@@ -54,7 +54,7 @@ compat: ## try redis-cli and redis-benchmark on real processes (needs Debian's r
 	$(GO) test -tags compat -count=1 -v ./tests/compat
 
 bench: ## run the Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./wal ./snapshot ./kv ./internal/resp ./server
+	$(GO) test -run '^$$' -bench . -benchmem ./wal ./snapshot ./kv ./internal/resp ./server ./client
 
 lint: $(GOLANGCI) ## run golangci-lint
 	$(GOLANGCI) run ./...

@@ -1,0 +1,101 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"diskv/internal/resp"
+)
+
+const (
+	// learnTimeout is how long one member may take to describe the cluster.
+	learnTimeout = 500 * time.Millisecond
+	// learnPause is between two questions: a hundred callers that are redirected
+	// at once want one answer.
+	learnPause = 20 * time.Millisecond
+)
+
+var clusterSlots = resp.AppendCommand(nil, []byte("CLUSTER"), []byte("SLOTS"))
+
+// learner asks members how the cluster is when somebody wants to know.
+type learner struct {
+	net    *network
+	routes *routes
+	seeds  []string
+	kick   chan struct{} // has room for one
+
+	turn int // the goroutine's: whom to ask first
+}
+
+// learn has the routes renewed soon.
+func (l *learner) learn() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run is the goroutine that asks.
+func (l *learner) run() {
+	for {
+		select {
+		case <-l.kick:
+		case <-l.net.ctx.Done():
+			return
+		}
+		_ = l.refresh(l.net.ctx) // whoever wanted it asks again
+		select {
+		case <-time.After(learnPause):
+		case <-l.net.ctx.Done():
+			return
+		}
+	}
+}
+
+// refresh asks one member after the other until one describes the cluster. If
+// somebody answered, but nobody knows of anyone who serves, it returns nil too.
+func (l *learner) refresh(ctx context.Context) error {
+	known := l.routes.members()
+	ask := slices.Concat(known, l.seeds)
+	slices.Sort(ask)
+	ask = slices.Compact(ask)
+	first := l.turn
+	l.turn++
+	var failures []error
+	answered := false
+	for i := range ask {
+		addr := ask[(first+i)%len(ask)]
+		ranges, err := l.ask(ctx, addr)
+		switch {
+		case err != nil:
+			failures = append(failures, fmt.Errorf("%s: %w", addr, err))
+		case len(ranges) > 0:
+			l.routes.install(ranges)
+			l.net.keep(func(addr string) bool {
+				return slices.Contains(l.seeds, addr) || slices.Contains(l.routes.members(), addr)
+			})
+			return nil
+		default:
+			answered = true
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if answered {
+		return nil
+	}
+	return allOf(failures)
+}
+
+func (l *learner) ask(ctx context.Context, addr string) ([]slotRange, error) {
+	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
+	defer cancel()
+	v, _, err := l.net.exchange(ctx, addr, laneRead, clusterSlots, nil)
+	if err != nil {
+		return nil, err
+	}
+	return parseSlots(v, addr)
+}

@@ -1,0 +1,182 @@
+package client
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"diskv/shard"
+)
+
+// routes is what the client believes of who serves which shard. It may be old:
+// whoever is asked in error says so.
+type routes struct {
+	of [shard.Count]atomic.Pointer[group]
+
+	mu     sync.Mutex
+	groups []*group
+}
+
+// group returns the one of a shard, or nil.
+func (r *routes) group(id shard.ID) *group { return r.of[id].Load() }
+
+// moved notes that addr leads the group that serves a shard. It returns true if
+// that is more than another leader of the same group: there is more to learn then.
+func (r *routes) moved(id shard.ID, addr string) (news bool) {
+	if g := r.of[id].Load(); g != nil && g.lead(addr) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, g := range r.groups {
+		if g.lead(addr) {
+			r.of[id].Store(g)
+			return true
+		}
+	}
+	g := newGroup([]string{addr})
+	r.groups = append(r.groups, g)
+	r.of[id].Store(g)
+	return true
+}
+
+// slotRange is one entry of CLUSTER SLOTS: shards and who serves them, the leader
+// first.
+type slotRange struct {
+	first, last shard.ID
+	members     []string
+}
+
+// install takes over what a member has said. A shard that it did not name keeps
+// what is known of it: perhaps it only has no leader at the moment.
+func (r *routes) install(ranges []slotRange) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var groups []*group
+	find := func(members []string) *group {
+		for _, known := range [][]*group{groups, r.groups} {
+			for _, g := range known {
+				if g.same(members) {
+					return g
+				}
+			}
+		}
+		return newGroup(slices.Clone(members))
+	}
+	for _, sr := range ranges {
+		g := find(sr.members)
+		g.lead(sr.members[0])
+		if !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+		for id := int(sr.first); id <= int(sr.last); id++ {
+			r.of[id].Store(g)
+		}
+	}
+	for i := range r.of {
+		if g := r.of[i].Load(); g != nil && !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	r.groups = groups
+}
+
+// members returns the addresses of all members that are known.
+func (r *routes) members() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, g := range r.groups {
+		all = append(all, g.members...)
+	}
+	return all
+}
+
+// parseSlots reads the reply of CLUSTER SLOTS of a member that was asked at addr.
+func parseSlots(v Value, addr string) ([]slotRange, error) {
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	if v.Kind != kindArray {
+		return nil, unexpected("CLUSTER SLOTS", v)
+	}
+	var out []slotRange
+	for _, e := range v.Elems {
+		if e.Kind != kindArray || len(e.Elems) < 3 || !isShard(e.Elems[0]) || !isShard(e.Elems[1]) || e.Elems[0].Int > e.Elems[1].Int {
+			return nil, unexpected("CLUSTER SLOTS", e)
+		}
+		sr := slotRange{first: shard.ID(e.Elems[0].Int), last: shard.ID(e.Elems[1].Int)}
+		for _, m := range e.Elems[2:] {
+			if m.Kind != kindArray || len(m.Elems) < 2 || m.Elems[1].Kind != kindInt {
+				return nil, unexpected("CLUSTER SLOTS", m)
+			}
+			sr.members = append(sr.members, memberAddress(string(m.Elems[0].Str), m.Elems[1].Int, addr))
+		}
+		out = append(out, sr)
+	}
+	return out, nil
+}
+
+func isShard(v Value) bool { return v.Kind == kindInt && v.Int >= 0 && v.Int < shard.Count }
+
+// memberAddress joins a host and a port. A host that is missing or the address of
+// every interface is the one at which the member was asked.
+func memberAddress(host string, port int64, asked string) string {
+	if strings.HasPrefix(host, "unix:") {
+		return host
+	}
+	host = strings.Trim(host, "[]")
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		if i := strings.LastIndexByte(asked, ':'); i > 0 && !strings.HasPrefix(asked, "unix:") {
+			host = strings.Trim(asked[:i], "[]")
+		}
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + strconv.FormatInt(port, 10)
+}
+
+// parseMoved returns the address in "MOVED shard address".
+func parseMoved(text string) (addr string, ok bool) {
+	f := strings.Fields(text)
+	if len(f) != 3 || f[0] != codeMoved || shard.CheckAddress(f[2]) != nil {
+		return "", false
+	}
+	if n, err := strconv.ParseUint(f[1], 10, 16); err != nil || n >= shard.Count {
+		return "", false
+	}
+	return f[2], true
+}
+
+// describe returns the groups, by their first shard.
+func (r *routes) describe() []Group {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []Group
+	place := make(map[*group]int)
+	var last *group
+	for i := range r.of {
+		g := r.of[i].Load()
+		if g == nil {
+			last = nil
+			continue
+		}
+		at, ok := place[g]
+		if !ok {
+			at = len(out)
+			place[g] = at
+			out = append(out, Group{Leader: g.leader(), Members: slices.Clone(g.members)})
+		}
+		id := shard.ID(i)
+		if g != last {
+			out[at].Shards = append(out[at].Shards, shard.Range{First: id, Last: id})
+		}
+		out[at].Shards[len(out[at].Shards)-1].Last = id
+		last = g
+	}
+	return out
+}
