@@ -47,7 +47,7 @@ func (c *call) fail(text string) { c.out = resp.AppendError(c.out, text) }
 
 // get returns the item of a key unless it is absent or its time has come.
 func (c *call) get(key []byte) (item, bool) {
-	it, ok := c.s.items.Get(at(c.shard, key))
+	it, ok := c.s.get(c.shard, key)
 	if !ok || !c.alive(it.expiry) {
 		return item{}, false
 	}
@@ -72,7 +72,7 @@ func (c *call) store(key, value []byte, expiry int64) {
 		c.s.remove(c.shard, key)
 		return
 	}
-	c.s.put(newItem(c.shard, key, value, expiry))
+	c.s.put(c.shard, newItem(key, value, expiry))
 }
 
 // integer reads argument i. If it is none it fails and returns false.

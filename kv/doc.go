@@ -1,5 +1,5 @@
-// Package kv is the key/value state machine: a B-tree ordered by (shard, key),
-// the commands on it, exactly-once sessions, and expiry, all of it decided by the
+// Package kv is the key/value state machine: a B-tree of the keys of each shard,
+// the commands on them, exactly-once sessions, and expiry, all of it decided by the
 // log alone.
 //
 // A store is driven in log order. The reply of a command is RESP3:

@@ -42,10 +42,10 @@ func (c *call) expire(command string, seconds bool) {
 		return
 	}
 	if ms <= c.now {
-		c.s.remove(it.shard, it.key())
+		c.s.remove(c.shard, it.key())
 	} else {
 		it.expiry = ms
-		c.s.put(it)
+		c.s.put(c.shard, it)
 	}
 	c.out = resp.AppendInt(c.out, 1)
 }
@@ -103,7 +103,7 @@ func persist(c *call) {
 		return
 	}
 	it.expiry = 0
-	c.s.put(it)
+	c.s.put(c.shard, it)
 	c.out = resp.AppendInt(c.out, 1)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/btree"
 
 	"diskv/internal/wire"
+	"diskv/shard"
 )
 
 // The records of an image, in this order: state, keys in ascending order of
@@ -32,33 +33,34 @@ const (
 	recordSessions = 3
 	recordEnd      = 4
 
-	imageFormat      = 1
-	replyNotKept     = 1  // flag of a session
-	entryOverhead    = 16 // of a key, beside key and value
-	sessionOverhead  = 32 // of a session, beside its reply
-	recordHead       = 8
-	imageOverhead    = 4*recordHead + 2*16 // one record of each kind
-	recordTarget     = 64 << 10            // bytes after which a record is full
-	restoredSlab     = 4 << 10
-	restoredSlabItem = 512
+	imageFormat     = 1
+	replyNotKept    = 1  // flag of a session
+	entryOverhead   = 16 // of a key, beside key and value
+	sessionOverhead = 32 // of a session, beside its reply
+	recordHead      = 8
+	imageOverhead   = 4*recordHead + 2*16 // one record of each kind
+	recordTarget    = 64 << 10            // bytes after which a record is full
 )
 
 // Image is the state at one moment. Another goroutine may read it while the store
 // goes on; what the store replaces meanwhile stays in memory until the image is
 // dropped.
 type Image struct {
-	items    *btree.BTreeG[item]
+	shards   shardArray
+	keys     int
 	sessions *btree.BTreeG[session]
 	slot     uint64
 	logTime  int64
 	bytes    int64
 }
 
-// Image returns the present state. It takes no time worth mentioning; the store
-// copies what it changes from then on, once.
+// Image returns the present state. It takes some microseconds, however large that
+// is; the store copies what it changes from then on, once.
 func (s *Store) Image() *Image {
+	s.generation++
 	return &Image{
-		items:    s.items.Clone(),
+		shards:   s.shards,
+		keys:     s.keys,
 		sessions: s.sessions.Clone(),
 		slot:     s.slot,
 		logTime:  s.logTime,
@@ -80,7 +82,7 @@ func (m *Image) Records(add func(record []byte) error) error {
 	w.count = imageFormat
 	w.flush()
 
-	m.items.Ascend(func(it item) bool {
+	m.shards.ascend(0, nil, func(_ shard.ID, it item) bool {
 		w.entry(recordKeys)
 		w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(it.expiry))
 		w.buf = wire.AppendBytes(w.buf, it.key())
@@ -105,7 +107,7 @@ func (m *Image) Records(add func(record []byte) error) error {
 	w.flush()
 
 	w.begin(recordEnd)
-	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.items.Len()))
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.keys))
 	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.sessions.Len()))
 	w.flush()
 	return w.err

@@ -349,3 +349,14 @@ func BenchmarkImageMillionKeys(b *testing.B) {
 		}))
 	}
 }
+
+// BenchmarkTakeImageMillionKeys: what the store's goroutine does for an image, and
+// what the writes behind it pay.
+func BenchmarkTakeImageMillionKeys(b *testing.B) {
+	s, err := restore(filled(b, 1_000_000))
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Image()
+	}
+}

@@ -6,29 +6,53 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/shard"
 )
 
 // requireInvariants holds a store to what Store's comment says of it.
 func requireInvariants(t *testing.T, s *Store) {
 	t.Helper()
-	bytes, expires, due := int64(0), 0, int64(math.MaxInt64)
-	s.items.Ascend(func(it item) bool {
-		bytes += it.size()
-		if it.expiry != 0 {
-			expires++
-			d, ok := s.deadlines.Get(it.deadline())
-			require.True(t, ok)
-			require.Same(t, &it.data[:1][0], &d.key[:1][0], "the index holds no memory of its own")
-			due = min(due, it.expiry)
+	bytes, keys, expires, indexed, due := int64(0), 0, 0, 0, int64(math.MaxInt64)
+	for i, d := range s.shards {
+		if d == nil {
+			continue
 		}
-		return true
-	})
+		id, before, beforeExpires := shard.ID(i), bytes, expires
+		first := int64(0)
+		d.items.Ascend(func(it item) bool {
+			keys++
+			bytes += it.size()
+			require.Equal(t, id, shard.Of(it.key()))
+			if it.expiry != 0 {
+				expires++
+				at, ok := d.deadlines.Get(it.deadline())
+				require.True(t, ok)
+				require.Same(t, &it.data[:1][0], &at.key[:1][0], "the index holds no memory of its own")
+				if first == 0 || it.expiry < first {
+					first = it.expiry
+				}
+				due = min(due, it.expiry)
+			}
+			return true
+		})
+		require.Equal(t, bytes-before, d.bytes)
+		require.Equal(t, expires-beforeExpires, d.deadlines.Len())
+		require.Equal(t, first, d.earliest)
+		require.LessOrEqual(t, d.generation, s.generation)
+		if first != 0 {
+			indexed++
+			require.True(t, s.deadlines.Has(shardDeadline{first, id}))
+		}
+	}
+	require.Equal(t, indexed, s.deadlines.Len())
+	require.Equal(t, keys, s.keys)
 	s.sessions.Ascend(func(e session) bool {
 		bytes += e.size()
 		due = min(due, e.id.end())
 		return true
 	})
-	require.Equal(t, expires, s.deadlines.Len())
+	require.Equal(t, expires, s.expires)
 	require.Equal(t, bytes, s.bytes)
 	require.LessOrEqual(t, s.due, due)
 }
@@ -56,6 +80,9 @@ func TestInvariantsHoldAfterEveryCommand(t *testing.T) {
 		}
 		if i%3 == 0 {
 			c.Session, c.Seq = id, uint64(i+1)
+		}
+		if i%5 == 0 {
+			s.Image()
 		}
 		s.Apply(nil, c.Append(nil))
 		requireInvariants(t, s)
@@ -90,7 +117,7 @@ func TestAppendGrowsInPlaceAndAnImageDoesNotSeeIt(t *testing.T) {
 	images := make([]*Image, 0, 1000)
 	for range 1000 {
 		s.Apply(nil, encoded)
-		s.items.Ascend(func(it item) bool {
+		s.shards.ascend(0, nil, func(_ shard.ID, it item) bool {
 			if data != &it.data[0] {
 				data = &it.data[0]
 				moved++
@@ -101,7 +128,7 @@ func TestAppendGrowsInPlaceAndAnImageDoesNotSeeIt(t *testing.T) {
 	}
 	require.Less(t, moved, 40, "a value is not copied for every few bytes")
 	for i, image := range images {
-		image.items.Ascend(func(it item) bool {
+		image.shards.ascend(0, nil, func(_ shard.ID, it item) bool {
 			require.Len(t, it.value(), (i+1)*10)
 			return true
 		})

@@ -48,11 +48,9 @@ func dbsize(c *call) {
 	if c.checking() {
 		return
 	}
-	n := c.s.items.Len()
-	c.s.deadlines.Ascend(func(d deadline) bool {
-		if c.alive(d.at) {
-			return false
-		}
+	n := c.s.keys
+	c.s.ascendExpired(c.now, func(d deadline) bool {
+		c.alive(d.at) // which it is not; but does log time say so?
 		n--
 		return !c.open
 	})

@@ -46,9 +46,10 @@ var (
 type restorer struct {
 	s         *Store
 	kind      byte // of the record before
-	deadlines []deadline
-	slab      []byte // memory for the next small items
+	slab      slab
+	shard     shard.ID // of the last item
 	lastItem  item
+	deadlines []deadline // of the shard
 	lastID    SessionID
 }
 
@@ -92,7 +93,7 @@ func (r *restorer) record(b []byte) error {
 			in.Fail(errReserved)
 		}
 		keys, sessions := in.Uint64(), in.Uint64()
-		if in.Err() == nil && (keys != uint64(r.s.items.Len()) || sessions != uint64(r.s.sessions.Len())) {
+		if in.Err() == nil && (keys != uint64(r.s.keys) || sessions != uint64(r.s.sessions.Len())) {
 			in.Fail(errIncorrect)
 		}
 	default:
@@ -123,37 +124,42 @@ func (r *restorer) item(in *wire.Reader) bool {
 	if in.Err() != nil {
 		return false
 	}
-	it := r.copy(key, value)
-	it.expiry = expiry
-	if r.s.items.Len() > 0 && !itemLess(r.lastItem, it) {
+	id := shard.Of(key)
+	it := r.slab.item(key, value, expiry)
+	if r.s.keys > 0 && (id < r.shard || id == r.shard && !itemLess(r.lastItem, it)) {
 		in.Fail(errOrder)
 		return false
 	}
-	r.lastItem = it
-	r.s.items.ReplaceOrInsert(it)
+	if id != r.shard {
+		r.finishShard()
+	}
+	r.shard, r.lastItem = id, it
+	d := r.s.mutable(id)
+	d.items.ReplaceOrInsert(it)
+	d.bytes += it.size()
 	r.s.bytes += it.size()
+	r.s.keys++
 	if expiry != 0 {
 		r.deadlines = append(r.deadlines, it.deadline())
 	}
 	return true
 }
 
-// copy makes an item. Small ones share a slab with their neighbours: a store that
-// is loaded has many, and they are quicker to make and to keep this way. A slab is
-// small enough that what outlives its neighbours does not hold much.
-func (r *restorer) copy(key, value []byte) item {
-	id := shard.Of(key)
-	n := len(key) + len(value)
-	if n > restoredSlabItem {
-		return newItem(id, key, value, 0)
+// finishShard makes the index of the last shard's deadlines. Keys come in their
+// order, not in that of their times; a tree is built much faster in order.
+func (r *restorer) finishShard() {
+	if len(r.deadlines) == 0 {
+		return
 	}
-	if len(r.slab) < n {
-		r.slab = make([]byte, restoredSlab)
+	slices.SortFunc(r.deadlines, compareDeadlines)
+	d := r.s.mutable(r.shard)
+	for _, at := range r.deadlines {
+		d.deadlines.ReplaceOrInsert(at)
 	}
-	data := r.slab[:n:n] // APPEND must not reach the neighbour
-	r.slab = r.slab[n:]
-	copy(data[copy(data, key):], value)
-	return item{data: data, keyLen: uint32(len(key)), shard: id}
+	r.s.expires += len(r.deadlines)
+	r.s.index(r.shard, d)
+	clear(r.deadlines)
+	r.deadlines = r.deadlines[:0]
 }
 
 // session takes one entry of a sessions record and returns false on a fault.
@@ -184,12 +190,7 @@ func (r *restorer) finish() (*Store, error) {
 	if r.kind != recordEnd {
 		return nil, fmt.Errorf("restore: %w: the end record is missing", ErrRecord)
 	}
-	// Keys come in their order, not in that of their times; a tree is built much
-	// faster in order.
-	slices.SortFunc(r.deadlines, compareDeadlines)
-	for _, d := range r.deadlines {
-		r.s.deadlines.ReplaceOrInsert(d)
-	}
+	r.finishShard()
 	r.s.due = r.s.nextDue()
 	return r.s, nil
 }

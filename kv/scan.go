@@ -28,17 +28,18 @@ func scan(c *call) {
 	n, looked := 0, int64(0)
 	next := uint64(0)
 	last := shard.ID(0)
-	c.s.items.AscendGreaterOrEqual(c.s.cursors.position(o.cursor), func(it item) bool {
+	from, key := c.s.cursors.position(o.cursor)
+	c.s.shards.ascend(from, key, func(id shard.ID, it item) bool {
 		if looked == o.count || len(keys) > scanMaxReply {
-			if it.shard != last {
-				next = shardCursor(it.shard)
+			if id != last {
+				next = shardCursor(id)
 			} else {
-				next = c.s.cursors.remember(it.shard, it.key())
+				next = c.s.cursors.remember(id, it.key())
 			}
 			return false
 		}
 		looked++
-		last = it.shard
+		last = id
 		// What expires between log time and now leaves the answer of a look-up open,
 		// but a SCAN promises nothing of what changes while it runs.
 		if it.expiry != 0 && it.expiry <= c.now {
@@ -126,10 +127,10 @@ type cursors struct {
 
 func shardCursor(id shard.ID) uint64 { return uint64(id) }
 
-// position returns where a cursor points to: the first item from there on is the
-// next one.
-func (t *cursors) position(cursor uint64) item {
-	return at(shard.ID(cursor%shard.Count), t.keys[cursor])
+// position returns where a cursor points to: the first item of the shard from the
+// key on is the next one.
+func (t *cursors) position(cursor uint64) (shard.ID, []byte) {
+	return shard.ID(cursor % shard.Count), t.keys[cursor]
 }
 
 // remember returns a cursor for a key, which it copies.

@@ -24,14 +24,22 @@ const nanosPerMilli = 1_000_000
 // Store holds the keys and sessions of a group.
 //
 // Invariants:
-//  1. deadlines has one entry for every item with an expiry, and no other
-//  2. bytes is the sum of the sizes of all items and sessions
+//  1. a shard's deadlines has one entry for every item with an expiry, and no other;
+//     the store's has one entry for every shard with deadlines, the first of them
+//  2. a shard's bytes is the sum of the sizes of its items, the store's that of all
+//     items and sessions; keys and expires are sums too
 //  3. no deadline and no end of a session is before due
 //  4. log time never goes back
+//  5. what an image may read is not changed: it has no shard of this generation
 type Store struct {
-	items     *btree.BTreeG[item]
-	deadlines *btree.BTreeG[deadline]
+	shards    shardArray
+	deadlines *btree.BTreeG[shardDeadline]
 	sessions  *btree.BTreeG[session]
+	keys      int // in all shards
+	expires   int // of the keys, those with an expiry
+
+	generation uint64 // goes up with every image
+	nodes      nodes
 
 	slot    uint64
 	logTime int64 // ns since the Unix epoch
@@ -47,7 +55,12 @@ type Store struct {
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{items: newItems(), deadlines: newDeadlines(), sessions: newSessions(), due: math.MaxInt64}
+	return &Store{
+		deadlines: btree.NewG(degree, shardDeadlineLess),
+		sessions:  newSessions(),
+		due:       math.MaxInt64,
+		nodes:     newNodes(),
+	}
 }
 
 // Begin starts the batch at slot. logTime, in ns since the Unix epoch, is the time
@@ -74,11 +87,12 @@ func (s *Store) reap(n int) {
 			s.bytes -= oldest.size()
 			continue
 		}
-		first, ok := s.deadlines.Min()
-		if !ok || first.at > now {
+		next, ok := s.deadlines.Min()
+		if !ok || next.at > now {
 			break
 		}
-		s.remove(first.shard, first.key)
+		first, _ := s.shards[next.shard].deadlines.Min()
+		s.remove(next.shard, first.key)
 	}
 	s.due = s.nextDue()
 }
@@ -178,26 +192,20 @@ func (s *Store) LogTime() int64 { return s.logTime }
 
 // Keys returns how many keys are held, expired ones that are not yet removed
 // included.
-func (s *Store) Keys() int { return s.items.Len() }
+func (s *Store) Keys() int { return s.keys }
 
 // Expires returns how many of the keys have a time to live.
-func (s *Store) Expires() int { return s.deadlines.Len() }
+func (s *Store) Expires() int { return s.expires }
 
 // Sessions returns how many sessions are remembered.
 func (s *Store) Sessions() int { return s.sessions.Len() }
 
-// KeysIn returns how many keys of a shard are held, as [Store.Keys] counts. It
-// takes time in proportion to that number.
+// KeysIn returns how many keys of a shard are held, as [Store.Keys] counts.
 func (s *Store) KeysIn(id shard.ID) int {
-	n := 0
-	s.items.AscendGreaterOrEqual(at(id, nil), func(it item) bool {
-		if it.shard != id {
-			return false
-		}
-		n++
-		return true
-	})
-	return n
+	if d := s.shards[id]; d != nil {
+		return d.items.Len()
+	}
+	return 0
 }
 
 // Bytes returns how many bytes the records of an image would have, to within a

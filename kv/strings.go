@@ -190,7 +190,7 @@ func appendValue(c *call) {
 	if ok {
 		// Behind what images know of the value, if there is room: see item.
 		it.data = append(it.data, more...)
-		c.s.put(it)
+		c.s.put(c.shard, it)
 	} else {
 		c.store(key, more, 0)
 	}

@@ -1,0 +1,217 @@
+package kv
+
+import (
+	"bytes"
+
+	"github.com/google/btree"
+
+	"diskv/shard"
+)
+
+// shardData is what one shard holds: a tree of its own, so that a shard is frozen,
+// installed and dropped in no time, whatever its size and that of the others.
+//
+// An image shares it. The store changes it only while its generation is the
+// store's, and else a clone of it; of the fields, an image looks at items and bytes
+// only.
+type shardData struct {
+	items      *btree.BTreeG[item]
+	deadlines  *btree.BTreeG[deadline] // of the items with an expiry
+	bytes      int64                   // of the items
+	earliest   int64                   // ms: the first of deadlines, as the store's index has it; 0: not there
+	generation uint64
+}
+
+// shardArray has what every shard holds; nil: nothing.
+type shardArray [shard.Count]*shardData
+
+// ascend calls visit with items in the order of (shard, key), from a key of a
+// shard on, until it returns false.
+func (a *shardArray) ascend(from shard.ID, key []byte, visit func(id shard.ID, it item) bool) {
+	for id := from; id < shard.Count; id++ {
+		if d := a[id]; d != nil {
+			more := true
+			d.items.AscendGreaterOrEqual(at(key), func(it item) bool {
+				more = visit(id, it)
+				return more
+			})
+			if !more {
+				return
+			}
+		}
+		key = nil
+	}
+}
+
+// shardDeadline says when the first key of a shard expires.
+type shardDeadline struct {
+	at    int64 // ms since the Unix epoch
+	shard shard.ID
+}
+
+func shardDeadlineLess(a, b shardDeadline) bool {
+	if a.at != b.at {
+		return a.at < b.at
+	}
+	return a.shard < b.shard
+}
+
+// nodes are the trees' memory that can be used again, shared by all shards: a list
+// for each would be larger than most of them.
+type nodes struct {
+	items     *btree.FreeListG[item]
+	deadlines *btree.FreeListG[deadline]
+}
+
+func newNodes() nodes {
+	return nodes{
+		items:     btree.NewFreeListG[item](btree.DefaultFreeListSize),
+		deadlines: btree.NewFreeListG[deadline](btree.DefaultFreeListSize),
+	}
+}
+
+// newShard returns an empty shard that the store may change.
+func (s *Store) newShard() *shardData {
+	return &shardData{
+		items:      btree.NewWithFreeListG(degree, itemLess, s.nodes.items),
+		deadlines:  btree.NewWithFreeListG(degree, deadlineLess, s.nodes.deadlines),
+		generation: s.generation,
+	}
+}
+
+// mutable returns the shard, for a change. The first change behind an image costs a
+// clone, which copies what is changed and nothing else.
+func (s *Store) mutable(id shard.ID) *shardData {
+	d := s.shards[id]
+	switch {
+	case d == nil:
+		d = s.newShard()
+	case d.generation != s.generation:
+		clone := *d
+		clone.items = d.items.Clone()
+		clone.generation = s.generation
+		d.deadlines = nil // they go along: no image looks at them
+		d = &clone
+	default:
+		return d
+	}
+	s.shards[id] = d
+	return d
+}
+
+// get returns the item of a key, also of one whose time has come.
+func (s *Store) get(id shard.ID, key []byte) (item, bool) {
+	d := s.shards[id]
+	if d == nil {
+		return item{}, false
+	}
+	return d.items.Get(at(key))
+}
+
+// put stores an item in place of what its key had.
+func (s *Store) put(id shard.ID, it item) {
+	d := s.mutable(id)
+	before := d.bytes
+	old, replaced := d.put(it)
+	s.bytes += d.bytes - before
+	if !replaced {
+		s.keys++
+	}
+	if replaced && old.expiry != 0 {
+		s.expires--
+	}
+	if it.expiry != 0 {
+		s.expires++
+		s.due = min(s.due, it.expiry)
+	}
+	if old.expiry != it.expiry {
+		s.index(id, d)
+	}
+}
+
+// put stores an item in place of what its key had, and returns that.
+func (d *shardData) put(it item) (old item, replaced bool) {
+	old, replaced = d.items.ReplaceOrInsert(it)
+	if replaced {
+		d.bytes -= old.size()
+		if old.expiry != 0 && old.expiry != it.expiry {
+			d.deadlines.Delete(old.deadline())
+		}
+	}
+	d.bytes += it.size()
+	if it.expiry != 0 {
+		// Also when the time is the same: the entry must not hold the memory of the
+		// old item.
+		d.deadlines.ReplaceOrInsert(it.deadline())
+	}
+	return old, replaced
+}
+
+// remove takes a key out, if it is there.
+func (s *Store) remove(id shard.ID, key []byte) {
+	d := s.shards[id]
+	if d == nil {
+		return
+	}
+	if d.generation != s.generation {
+		if !d.items.Has(at(key)) {
+			return // there is nothing to clone the shard for
+		}
+		d = s.mutable(id)
+	}
+	old, ok := d.items.Delete(at(key))
+	if !ok {
+		return
+	}
+	d.bytes -= old.size()
+	s.bytes -= old.size()
+	s.keys--
+	if old.expiry != 0 {
+		d.deadlines.Delete(old.deadline())
+		s.expires--
+		s.index(id, d)
+	}
+}
+
+// index has the store's index say when the first key of a shard expires.
+func (s *Store) index(id shard.ID, d *shardData) {
+	first, _ := d.deadlines.Min() // 0 if there is none
+	if first.at == d.earliest {
+		return
+	}
+	if d.earliest != 0 {
+		s.deadlines.Delete(shardDeadline{d.earliest, id})
+	}
+	if first.at != 0 {
+		s.deadlines.ReplaceOrInsert(shardDeadline{first.at, id})
+	}
+	d.earliest = first.at
+}
+
+// ascendExpired calls visit with every deadline at or before now, shard by shard,
+// until it returns false.
+func (s *Store) ascendExpired(now int64, visit func(d deadline) bool) {
+	s.deadlines.Ascend(func(first shardDeadline) bool {
+		more := first.at <= now
+		if more {
+			s.shards[first.shard].deadlines.Ascend(func(d deadline) bool {
+				if d.at > now {
+					return false
+				}
+				more = visit(d)
+				return more
+			})
+		}
+		return more
+	})
+}
+
+// itemLess and deadlineLess order within a shard.
+func itemLess(a, b item) bool { return bytes.Compare(a.data[:a.keyLen], b.data[:b.keyLen]) < 0 }
+
+func deadlineLess(a, b deadline) bool {
+	if a.at != b.at {
+		return a.at < b.at
+	}
+	return bytes.Compare(a.key, b.key) < 0
+}
