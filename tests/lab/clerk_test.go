@@ -5,73 +5,101 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"diskv/internal/resp"
+	"diskv/client"
 	"diskv/tests/proc"
 )
 
 // clerk is a client. What it does happens exactly once; it goes on until it has
-// the answer. It is for one goroutine.
+// the answer. It is for any goroutine.
 type clerk struct {
 	ctx context.Context
-	r   *proc.Router
+	c   *client.Client
 }
 
-func newClerk(t *testing.T, r *proc.Router, network *proc.Network) *clerk {
+// newClerk opens a client over a network, which may be nil, that knows the
+// addresses of some members.
+func newClerk(t *testing.T, network *proc.Network, addrs ...string) *clerk {
 	t.Helper()
-	if network != nil {
-		r.Over(network)
+	var c *client.Client
+	persist(t, func(ctx context.Context) (err error) {
+		c, err = over(network).Open(ctx, addrs...)
+		return err
+	})
+	t.Cleanup(c.Close)
+	return &clerk{ctx: t.Context(), c: c}
+}
+
+// over returns the settings of a client of a network, which may be nil.
+func over(network *proc.Network) client.Options {
+	if network == nil {
+		return client.Options{}
 	}
-	t.Cleanup(r.Close)
-	return &clerk{ctx: t.Context(), r: r}
+	return client.Options{Dial: network.Dial}
+}
+
+// persist calls f until it succeeds: nobody listens yet, or what was said was
+// discarded.
+func persist(t *testing.T, f func(ctx context.Context) error) {
+	t.Helper()
+	ctx := patiently(t)
+	for {
+		err := f(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			require.NoError(t, err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func (l *lab) clerk(t *testing.T) *clerk {
 	t.Helper()
-	return newClerk(t, l.Router(), l.network)
+	return newClerk(t, l.network, l.Addrs()...)
 }
 
-// do runs one operation with a time for it.
-func (c *clerk) do(f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(c.ctx, patience)
-	defer cancel()
-	return f(ctx)
+// within returns a context for one operation.
+func (c *clerk) within() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.ctx, patience)
 }
 
 func (c *clerk) put(key, value string) error {
-	return c.do(func(ctx context.Context) error {
-		_, err := c.r.Write(ctx, key, "SET", key, value)
-		return err
-	})
+	ctx, cancel := c.within()
+	defer cancel()
+	return c.c.Put(ctx, key, []byte(value))
 }
 
 // putFirst sets a key that nobody has set, and reports whether that was so.
 func (c *clerk) putFirst(key, value string) (first bool, err error) {
-	err = c.do(func(ctx context.Context) error {
-		v, err := c.r.Write(ctx, key, "SET", key, value, "NX")
-		first = v.Kind != resp.KindNull
-		return err
-	})
-	return first, err
+	ctx, cancel := c.within()
+	defer cancel()
+	v, err := c.c.Do(ctx, client.Update("SET", key, value, "NX"))
+	return err == nil && !v.IsNull(), err
 }
 
 func (c *clerk) append(key, value string) error {
-	return c.do(func(ctx context.Context) error {
-		_, err := c.r.Write(ctx, key, "APPEND", key, value)
-		return err
-	})
+	ctx, cancel := c.within()
+	defer cancel()
+	_, err := c.c.Append(ctx, key, []byte(value))
+	return err
 }
 
 // get returns the value of a key, "" if there is none.
-func (c *clerk) get(key string) (value string, err error) {
-	err = c.do(func(ctx context.Context) error {
-		v, err := c.r.Read(ctx, "GET", key)
-		value = string(v.Str)
-		return err
-	})
-	return value, err
+func (c *clerk) get(key string) (string, error) {
+	ctx, cancel := c.within()
+	defer cancel()
+	return c.getWithin(ctx, key)
+}
+
+func (c *clerk) getWithin(ctx context.Context, key string) (string, error) {
+	v, _, err := c.c.Get(ctx, key)
+	return string(v), err
 }
 
 // mustAppend and mustHold are append and get of the test's own goroutine.

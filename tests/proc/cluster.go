@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"diskv/internal/resp"
+	"diskv/client"
+	"diskv/shard"
 )
 
 // ClusterOptions are those of a [Cluster].
@@ -83,7 +84,7 @@ func (c *Cluster) All() []*Group {
 }
 
 // Group returns the group of a number.
-func (c *Cluster) Group(id int) *Group { return c.Groups[id-1] }
+func (c *Cluster) Group(id shard.GroupID) *Group { return c.Groups[id-1] }
 
 // Start starts the members of all groups that do not run.
 func (c *Cluster) Start() error {
@@ -102,38 +103,22 @@ func (c *Cluster) Close() {
 	}
 }
 
-// Router returns a router to the group of a number, or with 0 to the
-// shardmasters. It follows a redirect to another group once.
-func (c *Cluster) Router(id int) *Router {
-	if id == 0 {
-		return c.Shardmasters.Router()
-	}
-	return c.Group(id).Router()
-}
+// Servers returns the addresses under which a group is to join.
+func (c *Cluster) Servers(id shard.GroupID) ([]string, error) { return c.reached(c.Group(id)) }
 
-// Change has the shardmasters change the config and returns the number of the
-// newest: JOIN, LEAVE, MOVE or BALANCE with its arguments, which are safe to
-// repeat.
-func (c *Cluster) Change(ctx context.Context, args ...string) (int64, error) {
-	r := c.Router(0)
-	defer r.Close()
-	v, err := r.Read(ctx, append([]string{"DISKV.SHARDS"}, args...)...)
-	if err == nil && v.Kind != resp.KindInt {
-		err = fmt.Errorf("%s: a reply of kind %q, not the number of a config", strings.Join(args, " "), v.Kind)
-	}
-	return v.Int, err
-}
-
-// Join puts a group into the config.
-func (c *Cluster) Join(ctx context.Context, id int) (int64, error) {
-	addrs, err := c.reached(c.Group(id))
-	if err != nil {
-		return 0, err
-	}
-	return c.Change(ctx, append([]string{"JOIN", strconv.Itoa(id)}, addrs...)...)
-}
-
-// Leave takes a group out of the config. It must stay up until it is drained.
-func (c *Cluster) Leave(ctx context.Context, id int) (int64, error) {
-	return c.Change(ctx, "LEAVE", strconv.Itoa(id))
+// Settled waits until every group of a config serves all that it gave to it, and
+// those that have left are not needed any more.
+func (c *Cluster) Settled(ctx context.Context, masters *client.Shardmaster, config uint64) error {
+	return wait(ctx, fmt.Sprintf("config %d", config), func() error {
+		groups, err := masters.Groups(ctx)
+		if err != nil {
+			return err
+		}
+		for _, g := range groups {
+			if g.Leaving || g.Settled < config {
+				return fmt.Errorf("group %d: leaving %t, settled %d, drained %t", g.ID, g.Leaving, g.Settled, g.Drained)
+			}
+		}
+		return nil
+	})
 }

@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -85,21 +87,33 @@ const (
 	highestPort = 30_000
 )
 
+// taken are the addresses that this process has given out last: a member that
+// does not run at the moment comes back to its own.
+var taken struct {
+	sync.Mutex
+	addrs []string
+}
+
+// maxTaken is how many of them are remembered.
+const maxTaken = 1000
+
 // freePorts returns addresses on which nobody listens.
 func freePorts(n int) ([]string, error) {
+	taken.Lock()
+	defer taken.Unlock()
 	var found []string
-	seen := make(map[string]bool)
 	for range 1000 {
 		a := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowestPort+rand.IntN(highestPort-lowestPort)))
 		l, err := net.Listen("tcp", a)
-		if err != nil || seen[a] {
+		if err != nil || slices.Contains(taken.addrs, a) {
 			if err == nil {
 				_ = l.Close()
 			}
 			continue
 		}
 		_ = l.Close()
-		seen[a] = true
+		taken.addrs = append(taken.addrs, a)
+		taken.addrs = taken.addrs[max(0, len(taken.addrs)-maxTaken):]
 		if found = append(found, a); len(found) == n {
 			return found, nil
 		}

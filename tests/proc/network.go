@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -88,6 +89,16 @@ func (n *Network) Through(addr string) (string, error) {
 	n.proxies[addr] = l
 	n.running.Go(func() { n.accept(l, addr) })
 	return l.Addr().String(), nil
+}
+
+// Dial connects to a server, or to a proxy, over the network. It is a
+// client.Options.Dial: wherever a client is sent to, it gets there over the network.
+func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	proxy, err := n.Through(addr)
+	if err != nil {
+		return nil, err
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", proxy)
 }
 
 // ThroughAll is Through for several servers.

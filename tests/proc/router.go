@@ -21,18 +21,10 @@ type Router struct {
 	conn    *Conn
 	session string
 	seq     uint64
-	network *Network // that its connections go through, or nil
 }
 
 // Router returns a router to the members.
 func (g *Group) Router() *Router { return &Router{addrs: g.Addrs()} }
-
-// Over returns the router, which from now on reaches every member, also one that
-// it is sent to, over a network.
-func (r *Router) Over(n *Network) *Router {
-	r.network = n
-	return r
-}
 
 // retryCodes are the errors after which a command is sent again. Those behind
 // which it may have been executed are among them.
@@ -100,12 +92,6 @@ func (r *Router) try(command []string) (resp.Value, error) {
 		addr := r.moved
 		if addr == "" {
 			addr = r.addrs[r.at%len(r.addrs)]
-		}
-		if r.network != nil {
-			var err error
-			if addr, err = r.network.Through(addr); err != nil {
-				return resp.Value{}, err
-			}
 		}
 		c, err := Dial(addr)
 		if err != nil {
