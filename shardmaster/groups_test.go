@@ -2,6 +2,7 @@ package shardmaster_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -155,4 +156,86 @@ func TestThereAreAtMostSoManyGroups(t *testing.T) {
 	require.Equal(t, "1025", do(t, m, "LEAVE 7"))
 	require.Equal(t, want, do(t, m, "JOIN 2000 b:1"))
 	require.Equal(t, "1026", do(t, m, "JOIN 7 a:7"))
+}
+
+// follower is a group that takes configs as groups do: first the one in which it
+// joined, with the one before, then one after the other.
+type follower struct {
+	at      uint64 // the config that it has taken; 0: none
+	settled uint64
+	drained bool
+}
+
+// TestNoGroupMissesAConfig: however slow a group is, and however late or often its
+// reports come, every config that it has to take next is still there.
+func TestNoGroupMissesAConfig(t *testing.T) {
+	for seed := range uint64(20) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		m := shardmaster.New()
+		groups := make(map[int]*follower)
+		var reports []string
+		for range 400 {
+			switch rnd.IntN(5) {
+			case 0:
+				if line := randomLine(rnd, m); line[0] != 'P' {
+					do(t, m, line)
+				}
+			case 1:
+				if len(reports) > 0 { // any of them, which stays
+					do(t, m, reports[rnd.IntN(len(reports))])
+				}
+			default:
+				table := value(t, query(t, m, "GROUPS")).Elems
+				known := make(map[int]bool)
+				for _, g := range table {
+					gid, joined := int(g.Elems[0].Int), uint64(g.Elems[2].Int)
+					known[gid] = true
+					f := groups[gid]
+					if f == nil {
+						f = &follower{}
+						groups[gid] = f
+					}
+					f.step(t, rnd, m, joined)
+					if f.settled > 0 {
+						reports = append(reports, fmt.Sprintf("PASSED %d %d %d", gid, f.settled, map[bool]int{true: 1}[f.drained]))
+					}
+				}
+				for gid := range groups {
+					if !known[gid] {
+						delete(groups, gid) // it is over; it may come again, empty
+					}
+				}
+			}
+		}
+		require.Greater(t, m.Newest().Num, uint64(20))
+	}
+}
+
+func (f *follower) step(t *testing.T, rnd *rand.Rand, m *shardmaster.Machine, joined uint64) {
+	t.Helper()
+	switch {
+	case rnd.IntN(3) > 0:
+	case f.at == 0:
+		config(t, m, fmt.Sprintf("QUERY %d", joined-1))
+		config(t, m, fmt.Sprintf("QUERY %d", joined))
+		f.at = joined
+	case f.settled < f.at:
+		f.settled = f.at
+	case !f.drained && rnd.IntN(2) == 0:
+		f.drained = true
+	case f.at < m.Newest().Num:
+		f.at++
+		config(t, m, fmt.Sprintf("QUERY %d", f.at))
+		f.drained = rnd.IntN(2) == 0
+	}
+}
+
+// query returns the reply of a read.
+func query(t *testing.T, m *shardmaster.Machine, line string) []byte {
+	t.Helper()
+	p, refusal := shardmaster.Prepare(words(line))
+	require.Nil(t, refusal)
+	reply, ok := m.Query(nil, epoch, p.Encoded)
+	require.True(t, ok)
+	return reply
 }

@@ -12,10 +12,10 @@ import (
 	"diskv/shardmaster"
 )
 
-func records(t testing.TB, i *shardmaster.Image) [][]byte {
-	t.Helper()
+func records(tb testing.TB, i *shardmaster.Image) [][]byte {
+	tb.Helper()
 	var out [][]byte
-	require.NoError(t, i.Records(func(r []byte) error {
+	require.NoError(tb, i.Records(func(r []byte) error {
 		out = append(out, append([]byte(nil), r...))
 		return nil
 	}))
@@ -33,10 +33,10 @@ func restore(rs [][]byte) (*shardmaster.Machine, error) {
 	})
 }
 
-func restored(t testing.TB, m *shardmaster.Machine) *shardmaster.Machine {
-	t.Helper()
-	back, err := restore(records(t, m.Image()))
-	require.NoError(t, err)
+func restored(tb testing.TB, m *shardmaster.Machine) *shardmaster.Machine {
+	tb.Helper()
+	back, err := restore(records(tb, m.Image()))
+	require.NoError(tb, err)
 	return back
 }
 

@@ -17,22 +17,22 @@ const epoch = int64(1_700_000_000) * 1e9
 
 // do executes a line, "JOIN 1 a:1", as the log would, and returns the reply: without
 // its type and line break, or what a config is encoded in.
-func do(t testing.TB, m *shardmaster.Machine, line string) string {
-	t.Helper()
+func do(tb testing.TB, m *shardmaster.Machine, line string) string {
+	tb.Helper()
 	p, refusal := shardmaster.Prepare(words(line))
 	if refusal != nil {
-		return text(t, refusal)
+		return text(tb, refusal)
 	}
-	require.Equal(t, strings.Contains("join leave move balance passed", strings.ToLower(strings.Fields(line)[0])), p.Write, line)
+	require.Equal(tb, strings.Contains("join leave move balance passed", strings.ToLower(strings.Fields(line)[0])), p.Write, line)
 	if !p.Write {
 		before := m.Digest()
 		reply, ok := m.Query(nil, epoch, p.Encoded)
-		require.True(t, ok)
-		require.Equal(t, before, m.Digest())
-		return text(t, reply)
+		require.True(tb, ok)
+		require.Equal(tb, before, m.Digest())
+		return text(tb, reply)
 	}
 	m.Begin(m.Slot()+1, epoch+int64(m.Slot()))
-	return text(t, m.Apply(nil, p.Encoded))
+	return text(tb, m.Apply(nil, p.Encoded))
 }
 
 func words(line string) [][]byte {
@@ -43,9 +43,9 @@ func words(line string) [][]byte {
 	return args
 }
 
-func text(t testing.TB, reply []byte) string {
-	t.Helper()
-	v := value(t, reply)
+func text(tb testing.TB, reply []byte) string {
+	tb.Helper()
+	v := value(tb, reply)
 	switch v.Kind {
 	case resp.KindInt:
 		return fmt.Sprint(v.Int)
@@ -71,18 +71,18 @@ func show(v resp.Value) string {
 	}
 }
 
-func value(t testing.TB, reply []byte) resp.Value {
-	t.Helper()
+func value(tb testing.TB, reply []byte) resp.Value {
+	tb.Helper()
 	v, err := resp.NewReplyReader(strings.NewReader(string(reply)), resp.ReplyOptions{}).ReadReply()
-	require.NoError(t, err, "%q", reply)
+	require.NoError(tb, err, "%q", reply)
 	return v
 }
 
 // config returns a config by QUERY.
-func config(t testing.TB, m *shardmaster.Machine, query string) *shard.Config {
-	t.Helper()
-	c, err := shard.DecodeConfig([]byte(do(t, m, query)))
-	require.NoError(t, err)
+func config(tb testing.TB, m *shardmaster.Machine, query string) *shard.Config {
+	tb.Helper()
+	c, err := shard.DecodeConfig([]byte(do(tb, m, query)))
+	require.NoError(tb, err)
 	return c
 }
 
