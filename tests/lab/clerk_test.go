@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diskv/client"
-	"diskv/tests/proc"
 )
 
 // clerk is a client. What it does happens exactly once; it goes on until it has
@@ -20,25 +19,16 @@ type clerk struct {
 	c   *client.Client
 }
 
-// newClerk opens a client over a network, which may be nil, that knows the
-// addresses of some members.
-func newClerk(t *testing.T, network *proc.Network, addrs ...string) *clerk {
+// newClerk opens a client that knows the addresses of some members.
+func newClerk(t *testing.T, addrs []string) *clerk {
 	t.Helper()
 	var c *client.Client
 	persist(t, func(ctx context.Context) (err error) {
-		c, err = over(network).Open(ctx, addrs...)
+		c, err = client.Open(ctx, addrs...)
 		return err
 	})
 	t.Cleanup(c.Close)
 	return &clerk{ctx: t.Context(), c: c}
-}
-
-// over returns the settings of a client of a network, which may be nil.
-func over(network *proc.Network) client.Options {
-	if network == nil {
-		return client.Options{}
-	}
-	return client.Options{Dial: network.Dial}
 }
 
 // persist calls f until it succeeds: nobody listens yet, or what was said was
@@ -61,7 +51,7 @@ func persist(t *testing.T, f func(ctx context.Context) error) {
 
 func (l *lab) clerk(t *testing.T) *clerk {
 	t.Helper()
-	return newClerk(t, l.network, l.Addrs()...)
+	return newClerk(t, l.Public)
 }
 
 // within returns a context for one operation.

@@ -77,16 +77,14 @@ func showOutput(t *testing.T, name string, g *proc.Group) {
 	}
 }
 
-// lab is one group of an own store, and the network to it.
-type lab struct {
-	*proc.Group
-	network *proc.Network // nil: reliable
-}
+// lab is one group with a store of its own.
+type lab struct{ *proc.Group }
 
-// newLab starts a group and waits until it is ready.
+// newLab starts a group and waits until it is ready. All addresses lead over the
+// network, which may be nil.
 func newLab(t *testing.T, size int, network *proc.Network) *lab {
 	t.Helper()
-	g, err := proc.NewGroup(proc.Options{Binary: binary, Dir: t.TempDir(), Size: size})
+	g, err := proc.NewGroup(proc.Options{Binary: binary, Dir: t.TempDir(), Size: size, Network: network})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		g.Close()
@@ -94,7 +92,7 @@ func newLab(t *testing.T, size int, network *proc.Network) *lab {
 	})
 	require.NoError(t, g.Start())
 	require.NoError(t, g.Ready(patiently(t)))
-	return &lab{Group: g, network: network}
+	return &lab{g}
 }
 
 // unreliable returns a network that discards as that of the labs does.

@@ -19,9 +19,9 @@ type ClusterOptions struct {
 	Groups       int      // groups of the store
 	Size         int      // members of each group
 	Args         []string // further flags of every member of every group
-	// Network is what groups reach each other and the shardmasters over, and
-	// what clients are sent to; nil: directly. The members of a group always
-	// reach each other directly. The cluster does not close it.
+	// Network is what all addresses lead over: those of the shardmasters, those
+	// that clients are sent to, those at which groups fetch shards. nil: directly.
+	// The cluster does not close it.
 	Network *Network
 }
 
@@ -30,33 +30,28 @@ type ClusterOptions struct {
 type Cluster struct {
 	Shardmasters *Group // nil: none
 	Groups       []*Group
-	network      *Network
 }
 
 // NewCluster chooses addresses. Nothing is started, and no group is in a config.
 func NewCluster(o ClusterOptions) (*Cluster, error) {
-	c := &Cluster{network: o.Network}
+	c := &Cluster{}
 	args := o.Args
 	if o.Shardmasters > 0 {
 		masters, err := NewGroup(Options{
 			Binary: o.Binary, Dir: filepath.Join(o.Dir, "shardmasters"), Size: o.Shardmasters,
-			Command: "shardmaster", Args: o.Args,
+			Command: "shardmaster", Args: o.Args, Network: o.Network,
 		})
 		if err != nil {
 			return nil, err
 		}
 		c.Shardmasters = masters
-		addrs, err := c.reached(masters)
-		if err != nil {
-			return nil, err
-		}
-		args = append([]string{"--shardmasters", strings.Join(addrs, ",")}, args...)
+		args = append([]string{"--shardmasters", strings.Join(masters.Public, ",")}, args...)
 	}
 	for i := range o.Groups {
 		number := strconv.Itoa(i + 1)
 		g, err := NewGroup(Options{
 			Binary: o.Binary, Dir: filepath.Join(o.Dir, "group-"+number), Size: o.Size,
-			Args: append([]string{"--group", number}, args...),
+			Args: append([]string{"--group", number}, args...), Network: o.Network,
 		})
 		if err != nil {
 			return nil, err
@@ -64,15 +59,6 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 		c.Groups = append(c.Groups, g)
 	}
 	return c, nil
-}
-
-// reached returns the addresses at which others than its own members reach a
-// group.
-func (c *Cluster) reached(g *Group) ([]string, error) {
-	if c.network == nil {
-		return g.Addrs(), nil
-	}
-	return c.network.ThroughAll(g.Addrs())
 }
 
 // All returns every group, the shardmasters first.
@@ -102,9 +88,6 @@ func (c *Cluster) Close() {
 		g.Close()
 	}
 }
-
-// Servers returns the addresses under which a group is to join.
-func (c *Cluster) Servers(id shard.GroupID) ([]string, error) { return c.reached(c.Group(id)) }
 
 // Settled waits until every group of a config serves all that it gave to it, and
 // those that have left are not needed any more.

@@ -40,11 +40,17 @@ type Options struct {
 	// BootstrapOnce gives --bootstrap to the first start of a member alone. The
 	// flag may as well be left in place, which is the default here.
 	BootstrapOnce bool
+	// Network is what the members' addresses lead over, those included under
+	// which they know each other; nil: directly.
+	Network *Network
 }
 
 // Group is the members of one replica group.
 type Group struct {
 	Members []*Member
+	// Public are the addresses by index under which others reach the members:
+	// their own, or those of the proxies in front of them.
+	Public []string
 }
 
 // NewGroup chooses addresses and makes o.Dir. Nothing is started.
@@ -60,7 +66,12 @@ func NewGroup(o Options) (*Group, error) {
 	for i := range o.Size {
 		peers = append(peers, ports[i])
 	}
-	g := &Group{}
+	if o.Network != nil {
+		if peers, err = o.Network.ThroughAll(peers); err != nil {
+			return nil, err
+		}
+	}
+	g := &Group{Public: peers}
 	for i := range o.Size {
 		m := &Member{
 			Index: i, Addr: ports[i], HTTP: ports[o.Size+i],
@@ -119,15 +130,6 @@ func freePorts(n int) ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("no %d free ports between %d and %d", n, lowestPort, highestPort)
-}
-
-// Addrs returns the members' addresses for clients, by index.
-func (g *Group) Addrs() []string {
-	var addrs []string
-	for _, m := range g.Members {
-		addrs = append(addrs, m.Addr)
-	}
-	return addrs
 }
 
 // Start starts the members that do not run. It does not wait for them.

@@ -1,14 +1,16 @@
 package proc
 
 import (
-	"context"
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
 
 	"diskv/internal/resp"
+	"diskv/server/transport"
 )
 
 // Loss is what becomes of requests and replies on a [Network], as shares of 1.
@@ -22,8 +24,8 @@ var Unreliable = Loss{Requests: 0.1, Replies: 0.2}
 
 // Network is proxies between RESP clients and servers. It knows where a request
 // and a reply begin and end, and discards some. With what it discards it closes
-// the connection, which is how a client notices. Its methods are for any
-// goroutine.
+// the connection, which is how a client notices. Connections between the members
+// of a group it carries as they are. Its methods are for any goroutine.
 //
 //	n := proc.NewNetwork(seed, proc.Unreliable)
 //	defer n.Close()
@@ -89,16 +91,6 @@ func (n *Network) Through(addr string) (string, error) {
 	n.proxies[addr] = l
 	n.running.Go(func() { n.accept(l, addr) })
 	return l.Addr().String(), nil
-}
-
-// Dial connects to a server, or to a proxy, over the network. It is a
-// client.Options.Dial: wherever a client is sent to, it gets there over the network.
-func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	proxy, err := n.Through(addr)
-	if err != nil {
-		return nil, err
-	}
-	return new(net.Dialer).DialContext(ctx, "tcp", proxy)
 }
 
 // ThroughAll is Through for several servers.
@@ -178,6 +170,14 @@ func (n *Network) carry(client net.Conn, addr string) {
 	}
 	var carrying sync.WaitGroup
 	defer carrying.Wait()
+	from := bufio.NewReader(client)
+	if first, err := from.Peek(1); err != nil || transport.IsPeer(first[0]) {
+		carrying.Go(func() { pass(client, server) })
+		_, _ = from.WriteTo(server)
+		_ = client.Close()
+		_ = server.Close()
+		return
+	}
 	// One token for each request that the server was given. When no more
 	// will be, the replies to those still go to the client.
 	given := make(chan struct{}, maxPipeline)
@@ -190,11 +190,18 @@ func (n *Network) carry(client net.Conn, addr string) {
 		}()
 		n.replies(client, server, given, rand.New(rand.NewPCG(n.seed, number)))
 	})
-	n.requests(client, server, given, gone, rand.New(rand.NewPCG(n.seed, ^number)))
+	n.requests(from, server, given, gone, rand.New(rand.NewPCG(n.seed, ^number)))
 	close(given)
 }
 
-func (n *Network) requests(client, server net.Conn, given chan<- struct{}, gone <-chan struct{}, chance *rand.Rand) {
+// pass carries bytes until one side ends.
+func pass(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	_ = from.Close()
+}
+
+func (n *Network) requests(client io.Reader, server net.Conn, given chan<- struct{}, gone <-chan struct{}, chance *rand.Rand) {
 	in := resp.NewCommandReader(client, resp.Options{})
 	var out []byte
 	for {

@@ -2,14 +2,17 @@ package proc
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"diskv/internal/resp"
+	"diskv/server/transport"
 )
 
 // echo answers every command with the array of its arguments, and counts them.
@@ -102,6 +105,32 @@ func TestNetworkDiscards(t *testing.T) {
 	require.Equal(t, answered, carried)
 	require.InDelta(t, 0.1, float64(before)/requests, 0.03, fmt.Sprint(before))
 	require.InDelta(t, 0.2, float64(after)/float64(requests-before), 0.04, fmt.Sprint(after))
+}
+
+func TestNetworkCarriesMembersAsTheyAre(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			_, _ = io.Copy(c, c)
+			_ = c.Close()
+		}
+	}()
+	n := NewNetwork(1, Loss{Requests: 1, Replies: 1})
+	t.Cleanup(n.Close)
+	proxy, err := n.Through(l.Addr().String())
+	require.NoError(t, err)
+	c, err := net.Dial("tcp", proxy)
+	require.NoError(t, err)
+	sent := transport.Magic + strings.Repeat("not RESP\n", 100_000)
+	go func() { _, _ = io.WriteString(c, sent) }()
+	got := make([]byte, len(sent))
+	_, err = io.ReadFull(c, got)
+	require.NoError(t, err)
+	require.Equal(t, sent, string(got))
+	require.NoError(t, c.Close())
 }
 
 func TestNetworkWithoutServer(t *testing.T) {

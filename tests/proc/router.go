@@ -24,7 +24,7 @@ type Router struct {
 }
 
 // Router returns a router to the members.
-func (g *Group) Router() *Router { return &Router{addrs: g.Addrs()} }
+func (g *Group) Router() *Router { return &Router{addrs: g.Public} }
 
 // retryCodes are the errors after which a command is sent again. Those behind
 // which it may have been executed are among them.
