@@ -56,6 +56,10 @@ type Config struct {
 	// InflightBytes is how much may be on its way to one member without an
 	// answer. Default 8 MiB.
 	InflightBytes int
+	// CatchUpBytes is how much a second a member that recovers is sent, on top of
+	// what is being proposed, while anything is: it decides nothing, and those that
+	// do need the same disks and processors. Default 32 MiB.
+	CatchUpBytes int
 }
 
 func (c *Config) setDefaults() {
@@ -74,6 +78,7 @@ func (c *Config) setDefaults() {
 	size(&c.WindowBytes, 32<<20)
 	size(&c.MessageBytes, 256<<10)
 	size(&c.InflightBytes, 8<<20)
+	size(&c.CatchUpBytes, 32<<20)
 }
 
 // leaseDuration is how long a leader relies on a lease, counted from the send
@@ -108,7 +113,7 @@ type Core struct {
 
 	lives      Vector // newest life applied of every member
 	recovering bool   // votes on nothing
-	readmitted bool   // recovering, and about to end it
+	readmitted Life   // recovering, and about to vote with this life
 	lost       string // why this replica's disk counts as lost; it votes no more
 
 	// Towards the disk.
@@ -422,7 +427,7 @@ func (c *Core) Ready() Ready {
 func (c *Core) HardState() HardState {
 	return HardState{
 		Promised: c.promised, Commit: c.commit, Vector: c.vector,
-		Recovering: c.recovering && !c.readmitted,
+		Recovering: c.recovering && c.readmitted.Nonce == 0,
 	}
 }
 

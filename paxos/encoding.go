@@ -158,6 +158,11 @@ func appendMessage(dst []byte, m Message) []byte {
 	case RejoinRequest:
 		dst = AppendBallot(dst, m.Ballot)
 		dst = le.AppendUint64(dst, m.Prev)
+	case Started:
+		dst = AppendHolding(dst, m.Holding)
+	case Remembered:
+		dst = le.AppendUint64(dst, m.Nonce)
+		dst = AppendHolding(dst, m.Holding)
 	default:
 		panic(fmt.Sprintf("paxos: no encoding for %T", m))
 	}
@@ -226,6 +231,10 @@ func readMessage(r *wire.Reader, k messageKind) Message {
 		return RejoinNotice{Ballot: ReadBallot(r), Epoch: r.Uint64(), Chosen: readLife(r)}
 	case kindRejoinRequest:
 		return RejoinRequest{Ballot: ReadBallot(r), Prev: r.Uint64()}
+	case kindStarted:
+		return Started{ReadHolding(r)}
+	case kindRemembered:
+		return Remembered{Nonce: r.Uint64(), Holding: ReadHolding(r)}
 	}
 	r.Fail(fmt.Errorf("%w: message kind %d", wire.ErrBadValue, k))
 	return nil
@@ -271,6 +280,19 @@ func appendLife(dst []byte, l Life) []byte {
 }
 
 func readLife(r *wire.Reader) Life { return Life{Epoch: r.Uint64(), Nonce: r.Uint64()} }
+
+// AppendHolding appends boot u64 | boot id u64 | last slot u64 | promised ballot.
+func AppendHolding(dst []byte, h Holding) []byte {
+	dst = le.AppendUint64(dst, h.Boot)
+	dst = le.AppendUint64(dst, h.BootID)
+	dst = le.AppendUint64(dst, uint64(h.Last))
+	return AppendBallot(dst, h.Promised)
+}
+
+// ReadHolding reads what AppendHolding wrote.
+func ReadHolding(r *wire.Reader) Holding {
+	return Holding{Boot: r.Uint64(), BootID: r.Uint64(), Last: Slot(r.Uint64()), Promised: ReadBallot(r)}
+}
 
 // AppendVector appends a count byte and the lives up to the last one that is
 // not zero.

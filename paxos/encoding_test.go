@@ -34,11 +34,13 @@ var (
 	testVector  = Vector{{Epoch: 0, Nonce: 0xaaaaaaaaaaaaaaaa}, {Epoch: 1, Nonce: 0x1111111111111111}}
 	testBallot  = Ballot{Round: 3, Replica: 2}
 	otherBallot = Ballot{Round: 0x0102030405060708, Replica: 6}
+	testHolding = Holding{Boot: 4, BootID: 0x2222222222222222, Last: 9, Promised: testBallot}
 )
 
 const (
 	hexBallot = "0300000000000000 02 // ballot 3.2\n"
 	hexOther  = "0807060504030201 06 // another ballot\n"
+	hexHolding = "0400000000000000 2222222222222222 0900000000000000 // boot, boot id, last slot\n" + hexBallot
 	hexDigest = "d0000000000000000000000000000000000000000000000000000000000000df // digest\n"
 )
 
@@ -127,6 +129,10 @@ var goldenMessages = []struct {
 	{"12", RejoinRequest{Ballot: testBallot, Prev: 3}, false, hexBallot + `
 		0300000000000000 // prev
 	`},
+	{"13", Started{testHolding}, false, hexHolding},
+	{"14", Remembered{Nonce: 0x1111, Holding: testHolding}, false, `
+		1111000000000000 // nonce
+	` + hexHolding},
 }
 
 func goldenEnvelope(m Message, withVector bool) Envelope {
@@ -167,7 +173,7 @@ func TestEnvelopeGolden(t *testing.T) {
 		})
 		seen[g.message.kind()] = true
 	}
-	require.Len(t, seen, int(kindRejoinRequest), "every kind has its golden bytes")
+	require.Len(t, seen, int(kindRemembered), "every kind has its golden bytes")
 }
 
 func TestDecodeEnvelopeRefuses(t *testing.T) {

@@ -13,6 +13,7 @@ type leadership struct {
 	clock   int64
 	peers   [MaxReplicas]progress
 
+	proposedAt  time.Duration // when a value was last proposed
 	heartbeatAt time.Duration
 	round       uint64 // newest round of confirmations
 	confirmed   uint64 // newest round that a quorum has confirmed
@@ -51,6 +52,7 @@ type progress struct {
 	life    Life          // of the disk that match and ackRound are of
 	vector  Vector        // the newest that came with its votes
 	learner bool          // it recovers: it gets chosen entries only
+	paid    time.Duration // until when what it was sent takes up its rate; see paced
 	votedAt time.Duration // last answer that was a vote
 }
 
@@ -67,7 +69,13 @@ func (c *Core) Propose(k Kind, value []byte) (Slot, bool) {
 	if c.role != Leader || c.lead.handover.asked {
 		return 0, false
 	}
-	c.accept(Entry{Slot: c.held + 1, Ballot: c.term, Kind: k, Value: value})
+	e := Entry{Slot: c.held + 1, Ballot: c.term, Kind: k, Value: value}
+	c.accept(e)
+	c.lead.proposedAt = c.now
+	for i := range c.lead.peers {
+		p := &c.lead.peers[i]
+		p.paid = c.paidSince(p) - c.catchUpTime(e.cost()) // or it would never catch up with much
+	}
 	c.check()
 	return c.held, true
 }
@@ -171,6 +179,7 @@ func (c *Core) resend(p *progress, held Slot, gap bool) {
 	if c.now-p.progressAt >= wait {
 		p.backoff = min(max(2*p.backoff, 4*c.cfg.Heartbeat), maxResendBackoff)
 		p.progressAt = c.now
+		p.held = held // less than before, if it was restarted: what comes now is progress
 		p.rewind(held + 1)
 	}
 }
@@ -270,6 +279,26 @@ func (c *Core) flush() {
 // recovers.
 const learnerMessages = 2
 
+// paced reports whether a member that recovers has been sent enough for now.
+func (c *Core) paced(p *progress) bool { return c.proposing() && p.paid >= c.now }
+
+// proposing reports whether there are proposals that a member that recovers could
+// be in the way of.
+func (c *Core) proposing() bool { return c.now-c.lead.proposedAt < proposingTime }
+
+const proposingTime = 100 * time.Millisecond
+
+// paidSince returns p.paid, without more than a few messages of what was not used.
+func (c *Core) paidSince(p *progress) time.Duration {
+	return max(p.paid, c.now-c.catchUpTime(learnerMessages*c.cfg.MessageBytes))
+}
+
+// catchUpTime returns how long bytes take at the rate at which a member that
+// recovers is sent what it lacks.
+func (c *Core) catchUpTime(bytes int) time.Duration {
+	return time.Duration(bytes) * time.Second / time.Duration(c.cfg.CatchUpBytes)
+}
+
 // maxStall is how many election timeouts a leader's own disk may be behind the
 // commit index, without a single sync, before another member is to lead.
 const maxStall = 3
@@ -280,6 +309,9 @@ func (c *Core) sendEntries(id ReplicaID, p *progress) {
 		// It decides nothing, so it must not be in the way of those that do: its
 		// syncs and theirs may share a disk.
 		end, room = c.commit, min(room, learnerMessages*c.cfg.MessageBytes)
+		if c.paced(p) {
+			return
+		}
 	}
 	for p.next <= end && p.inflightBytes < room && c.reading[id].From == 0 && !p.snapshot {
 		switch {
@@ -312,6 +344,9 @@ func (c *Core) sendAccept(id ReplicaID, p *progress, entries []Entry) {
 	p.next = last + 1
 	p.inflight = append(p.inflight, span{through: last, bytes: bytes})
 	p.inflightBytes += bytes
+	if p.learner && c.proposing() {
+		p.paid = c.paidSince(p) + c.catchUpTime(bytes)
+	}
 	p.sentRound = c.lead.round
 	c.send(id, Accept{
 		Ballot: c.term, Commit: c.commit, Round: c.lead.round,

@@ -252,3 +252,43 @@ func TestRejoinWaitsForWhatWasAdopted(t *testing.T) {
 	stepAs(c, 1, recovers, Vector{}, RejoinRequest{Ballot: b})
 	require.Equal(t, Slot(2), c.Last())
 }
+
+// TestLateProgress: what a member sent while it recovered, and comes when it votes
+// again, does not make the leader take it for one that recovers.
+func TestLateProgress(t *testing.T) {
+	c := testCore(t, 3)
+	leader(t, c)
+	rejoin(t, c)
+	b := c.Promised()
+	c.Durable(c.Ready().Sync)
+	step(c, 2, Accepted{Ballot: b, Through: 1})
+	stepAs(c, 1, newLife, Vector{}, Accepted{Ballot: b, Through: 1})
+	stepAs(c, 1, Life{Nonce: newLife.Nonce}, Vector{}, Progress{Ballot: b, Held: 1})
+	match, _ := c.Match(1)
+	require.Equal(t, Slot(1), match, "its vote counts on")
+	c.Ready()
+	c.Propose(KindBatch, nil)
+	require.Equal(t, 1, accepts(c.Ready()), "it is sent what is not chosen yet")
+}
+
+// TestRecoveringReplicaSpeaksWithoutAnEpoch: so that what it sends until IDENTITY
+// says that it votes again can be told from its votes.
+func TestRecoveringReplicaSpeaksWithoutAnEpoch(t *testing.T) {
+	c := recoveringCore(t)
+	rejoined := func(commit Slot) []Envelope {
+		step(c, 1, Heartbeat{Ballot: Ballot{5, 1}, Commit: commit})
+		rd := c.Ready()
+		return append(rd.Messages, rd.AfterSync...)
+	}
+	for _, e := range rejoined(1) {
+		require.IsType(t, Progress{}, e.Message)
+		require.Equal(t, Life{Nonce: newLife.Nonce}, e.Life)
+	}
+	c.Durable(c.issued)
+	c.Readmit()
+	votes := rejoined(1)
+	require.NotEmpty(t, votes)
+	for _, e := range votes {
+		require.Equal(t, newLife, e.Life)
+	}
+}

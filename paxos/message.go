@@ -176,6 +176,26 @@ type RejoinRequest struct {
 	Prev   uint64
 }
 
+// Holding is what a replica's disk held at some time. The same disk never holds
+// less later on.
+type Holding struct {
+	Boot     uint64 // count of process starts
+	BootID   uint64 // random, of that start
+	Last     Slot   // durable in the log up to here
+	Promised Ballot // durably
+}
+
+// Started tells the other members what the sender's disk holds, at each start of
+// a voter and until each has answered: one may remember that it held more.
+type Started struct{ Holding }
+
+// Remembered answers a Started: the most that the sender has heard of the
+// receiver's disk with that nonce, and has durably noted.
+type Remembered struct {
+	Nonce uint64
+	Holding
+}
+
 type messageKind uint8
 
 // On the wire. Zero is invalid.
@@ -198,6 +218,8 @@ const (
 	kindProgress      messageKind = 16
 	kindRejoinNotice  messageKind = 17
 	kindRejoinRequest messageKind = 18
+	kindStarted       messageKind = 19
+	kindRemembered    messageKind = 20
 )
 
 func (PreVote) kind() messageKind       { return kindPreVote }
@@ -218,6 +240,8 @@ func (FormStored) kind() messageKind    { return kindFormStored }
 func (Progress) kind() messageKind      { return kindProgress }
 func (RejoinNotice) kind() messageKind  { return kindRejoinNotice }
 func (RejoinRequest) kind() messageKind { return kindRejoinRequest }
+func (Started) kind() messageKind       { return kindStarted }
+func (Remembered) kind() messageKind    { return kindRemembered }
 
 // Bulk reports whether m may be large and so must not hold up the small
 // messages that keep a leadership alive.

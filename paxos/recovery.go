@@ -98,12 +98,20 @@ func (c *Core) applyLife(id ReplicaID, l Life) {
 // noteSuccessor takes note of a chosen life of this replica. If it is a later
 // one, this process runs on an old copy of its disk, and votes no more.
 func (c *Core) noteSuccessor(l Life) {
-	if l.Epoch > c.life.Epoch && l.Nonce != c.life.Nonce && c.lost == "" && !c.recovering {
-		c.lost = fmt.Sprintf("the group has let this member back with another disk: %v, and this one is %v; it is an old copy", l, c.life)
-		c.out.Lost = c.lost
-		if c.role != Follower {
-			c.becomeFollower()
-		}
+	if l.Epoch > c.life.Epoch && l.Nonce != c.life.Nonce {
+		c.LoseDisk(fmt.Sprintf("the group has let this member back with another disk: %v, and this one is %v; it is an old copy", l, c.life))
+	}
+}
+
+// LoseDisk says why this replica's disk is not the one that it last voted with.
+// It votes no more, and Ready.Lost says so.
+func (c *Core) LoseDisk(why string) {
+	if c.lost != "" || c.recovering {
+		return
+	}
+	c.lost, c.out.Lost = why, why
+	if c.role != Follower {
+		c.becomeFollower()
 	}
 }
 
@@ -183,24 +191,25 @@ func (c *Core) learned(leader ReplicaID) {
 	}
 	c.sendProgress(leader, false)
 	c.emitCommitted()
-	if c.readmitted || c.lives[c.cfg.ID].Nonce != c.life.Nonce {
+	if c.readmitted.Nonce != 0 || c.lives[c.cfg.ID].Nonce != c.life.Nonce {
 		return
 	}
 	// Everything up to a chosen Rejoin of this life is applied, so it is
 	// durable here. What this replica voted on before is at or below that slot,
 	// which is chosen, or under ballots at or below the one of the leader that
 	// shows it as chosen; follow has promised that one.
-	c.life.Epoch = c.lives[c.cfg.ID].Epoch
-	c.vector[c.cfg.ID] = c.life
-	c.readmitted, c.stateDirty = true, true
-	l := c.life
+	l := c.lives[c.cfg.ID]
+	c.vector[c.cfg.ID] = l
+	c.readmitted, c.stateDirty = l, true
 	c.out.Readmitted = &l
 }
 
 // Readmit says that the life of a Readmitted is in IDENTITY, after its hard
-// state was durable. From now on this replica votes.
+// state was durable. From now on this replica votes, and speaks with the epoch of
+// that: what it sent before can be told from its votes.
 func (c *Core) Readmit() {
-	c.recovering, c.readmitted = false, false
+	c.life = c.readmitted
+	c.recovering, c.readmitted = false, Life{}
 	c.resetElectionTimer()
 }
 
@@ -218,9 +227,12 @@ func (c *Core) onProgress(env Envelope, m Progress) {
 		return
 	}
 	p := &c.lead.peers[env.From]
+	if p.life.Nonce == env.Life.Nonce && env.Life.Epoch < p.life.Epoch {
+		return // it votes again, and this comes late
+	}
 	if !p.learner || p.life.Nonce != env.Life.Nonce {
 		p.forget()
-		p.learner, p.life, p.backoff = true, env.Life, 0
+		p.learner, p.life, p.backoff, p.paid = true, env.Life, 0, 0
 		p.rewind(min(m.Held, c.held) + 1)
 	}
 	p.heardAt = c.now

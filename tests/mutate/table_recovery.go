@@ -51,8 +51,8 @@ func recovery() []mutation {
 			name: "no-promise-floor", section: section,
 			rule: "a replica that is let back has promised the ballot of the leader that showed its Rejoin as chosen",
 			edits: []edit{{recoveryFile,
-				"\tc.readmitted, c.stateDirty = true, true\n",
-				"\tc.readmitted, c.stateDirty = true, true\n\tc.promised, c.term, c.hasLeader = Ballot{}, Ballot{}, false\n"}},
+				"\tc.readmitted, c.stateDirty = l, true\n",
+				"\tc.readmitted, c.stateDirty = l, true\n\tc.promised, c.term, c.hasLeader = Ballot{}, Ballot{}, false\n"}},
 			catch: []command{named("./paxos", "^TestPromiseFloor$"), simulation(1000)},
 		},
 		{
