@@ -114,6 +114,54 @@ func TestIdentityRefuses(t *testing.T) {
 	}
 }
 
+var testMemory = peerMemory{
+	{nonce: 0x1111111111111111, Holding: paxos.Holding{Boot: 4, BootID: 0x2222222222222222, Last: 9, Promised: paxos.Ballot{Round: 3, Replica: 2}}},
+	{},
+	{nonce: 5},
+}
+
+func TestPeersGolden(t *testing.T) {
+	want := golden.Hex(`
+		4449534b56504500    // magic, "DISKVPE" and 0
+		01 03 000000000000  // version, members, reserved
+		efcdab8967452301    // cluster
+		1111111111111111    // member 0: nonce
+		0400000000000000 2222222222222222 // boot, boot id
+		0900000000000000    // last slot
+		0300000000000000 02 // promised ballot
+		0000000000000000    // member 1: nothing
+		0000000000000000 0000000000000000 0000000000000000 0000000000000000 00
+		0500000000000000    // member 2
+		0000000000000000 0000000000000000 0000000000000000 0000000000000000 00
+		15e0090b            // CRC-32C
+	`)
+	got := appendPeers(nil, testIdentity.Cluster, &testMemory)
+	require.Equal(t, hex.EncodeToString(want), hex.EncodeToString(got))
+	cluster, back, err := decodePeers(want)
+	require.NoError(t, err)
+	require.Equal(t, testIdentity.Cluster, cluster)
+	require.Equal(t, testMemory, back)
+}
+
+// TestPeersDamage: no bit of the file may be wrong, and none missing.
+func TestPeersDamage(t *testing.T) {
+	good := appendPeers(nil, 7, &testMemory)
+	for i := range good {
+		for bit := range 8 {
+			bad := append([]byte(nil), good...)
+			bad[i] ^= 1 << bit
+			_, _, err := decodePeers(bad)
+			require.Error(t, err, "byte %d, bit %d", i, bit)
+		}
+	}
+	for n := range good {
+		_, _, err := decodePeers(good[:n])
+		require.Error(t, err, "cut at %d", n)
+	}
+	_, _, err := decodePeers(append(good, 0))
+	require.Error(t, err)
+}
+
 func TestBatchGolden(t *testing.T) {
 	b := batch{origin: paxos.Ballot{Round: 3, Replica: 2}, time: -2, commands: [][]byte{[]byte("hi"), {}}}
 	want := golden.Hex(`
@@ -169,6 +217,18 @@ func FuzzDecodeIdentity(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if id, err := DecodeIdentity(in); err == nil {
 			require.Equal(t, in, AppendIdentity(nil, id))
+		}
+	})
+}
+
+func FuzzDecodePeers(f *testing.F) {
+	f.Add(appendPeers(nil, 7, &testMemory))
+	f.Add(appendPeers(nil, 0, &peerMemory{}))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		// A fuzzer does not find checksums.
+		in = binary.LittleEndian.AppendUint32(in, crc32.Checksum(in, castagnoli))
+		if cluster, m, err := decodePeers(in); err == nil {
+			require.Equal(t, in, appendPeers(nil, cluster, &m))
 		}
 	})
 }

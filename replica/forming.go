@@ -180,6 +180,7 @@ func (r *Replica) IdentityStored() {
 	if was.HasLog() {
 		r.core.Readmit()
 		r.event("this member votes again", "epoch", r.id.Life.Epoch, "slot", r.core.Applied())
+		r.startPeers(false)
 		return
 	}
 	r.newCore()
@@ -187,6 +188,7 @@ func (r *Replica) IdentityStored() {
 		panic("replica: a new log with a state: " + err.Error())
 	}
 	r.core.Start(r.now.Mono, r.now.Wall)
+	r.startPeers(false)
 	if r.id.Phase == PhaseMember {
 		r.event("group has formed", "cluster", r.id.Cluster.String(), "members", r.id.Size)
 	}

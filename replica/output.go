@@ -33,6 +33,10 @@ type Output struct {
 	// log whose first state that is has been created. IdentityStored answers.
 	Identity *NewIdentity
 
+	// Peers, if not nil, is to be stored durably in PEERS, in place of what is
+	// there; PeersStored answers.
+	Peers []byte
+
 	// LogReads ask for chosen entries from the log; LogRead answers each.
 	LogReads []paxos.LogRead
 

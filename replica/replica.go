@@ -36,6 +36,7 @@ type Options struct {
 	WindowBytes   int // see paxos.Config
 	MessageBytes  int // see paxos.Config
 	InflightBytes int // see paxos.Config
+	CatchUpBytes  int // see paxos.Config
 }
 
 func (o *Options) setDefaults() {
@@ -68,6 +69,8 @@ type Config struct {
 	// Snapshot and Header are of the newest snapshot; zero if there is none.
 	Snapshot SnapshotInfo
 	Header   SnapshotHeader
+	// Peers is the content of the file PEERS, empty if there is none.
+	Peers []byte
 	// Rand is the only source of chance.
 	Rand *rand.Rand
 }
@@ -89,6 +92,7 @@ type Replica struct {
 	form      forming
 	recovery  recovery
 	roster    roster
+	peers     peers
 	proposals proposals
 	reads     reads
 	snapshots snapshots
@@ -117,6 +121,7 @@ func New(cfg Config) (*Replica, error) {
 		reads:     reads{groups: make(map[uint64][]query)},
 		snapshots: snapshots{newest: cfg.Snapshot},
 	}
+	r.restorePeers(cfg.Peers)
 	if !r.id.HasLog() {
 		return r, nil
 	}
@@ -142,6 +147,7 @@ func (r *Replica) newCore() {
 		Rand:       r.rand, Lease: r.id.Lease,
 		ElectionTimeout: r.opts.ElectionTimeout, Heartbeat: r.opts.Heartbeat,
 		WindowBytes: r.opts.WindowBytes, MessageBytes: r.opts.MessageBytes, InflightBytes: r.opts.InflightBytes,
+		CatchUpBytes: r.opts.CatchUpBytes,
 	})
 }
 
@@ -189,6 +195,7 @@ func (r *Replica) Start(now Time) {
 	if r.core != nil {
 		r.commitKept = r.core.Commit()
 		r.core.Start(now.Mono, now.Wall)
+		r.startPeers(true)
 		r.noteLeader()
 		return
 	}
@@ -207,6 +214,7 @@ func (r *Replica) Tick(now Time) {
 	r.expireRequests()
 	r.tickSnapshots()
 	r.tickRecovery()
+	r.tickPeers()
 }
 
 // Heard says that bytes of another member have arrived.
@@ -241,7 +249,14 @@ func (r *Replica) Receive(e paxos.Envelope) {
 	if r.core == nil || e.Cluster != r.id.Cluster {
 		return
 	}
+	if h, ok := acknowledges(e.Message); ok {
+		r.hearPeer(e, h)
+	}
 	switch m := e.Message.(type) {
+	case paxos.Started:
+		r.onStarted(e)
+	case paxos.Remembered:
+		r.onRemembered(e.From, m)
 	case paxos.FormStored:
 		r.event("member has stored the genesis", "peer", e.From)
 	case paxos.SnapshotChunk:
@@ -350,6 +365,8 @@ func (r *Replica) takeReady(rd paxos.Ready) {
 	r.out.Sync = rd.Sync
 	r.out.Messages = append(r.out.Messages, rd.Messages...)
 	r.out.AfterSync = append(r.out.AfterSync, rd.AfterSync...)
+	r.noteAcknowledged(rd.Messages)
+	r.noteAcknowledged(rd.AfterSync)
 	r.out.LogReads = append(r.out.LogReads, rd.LogReads...)
 	if err := r.apply(rd.Committed); err != nil {
 		// What is chosen cannot be skipped, and was decoded once before it was

@@ -33,6 +33,7 @@ type member struct {
 	index    paxos.ReplicaID
 	r        *Replica
 	identity Identity // the file IDENTITY
+	peers    []byte   // the file PEERS
 	wall     int64    // what its wall clock is ahead
 
 	log       []Record // durable
@@ -44,6 +45,7 @@ type member struct {
 	tasks     []func() // reads and writes beside the log, not carried out
 	slowTasks bool
 	failSaves bool // snapshots cannot be written
+	failPeers bool // PEERS cannot be written
 
 	lost    string // why the replica says that its disk is lost
 	replies map[Token]Reply
@@ -120,7 +122,7 @@ func (m *member) start() {
 	t := m.rig.t
 	t.Helper()
 	cfg := Config{
-		Options: m.rig.opts, Identity: m.identity, Machine: newTestMachine(),
+		Options: m.rig.opts, Identity: m.identity, Machine: newTestMachine(), Peers: m.peers,
 		Rand: rand.New(rand.NewPCG(uint64(m.index), m.identity.Boot)),
 	}
 	for slot, f := range m.snapshots {
@@ -198,6 +200,16 @@ func (m *member) storeIdentity(id *NewIdentity) {
 // queueTasks turns what is asked of log and snapshots into tasks.
 func (m *member) queueTasks(out Output) {
 	task := func(f func()) { m.tasks = append(m.tasks, f) }
+	if content := out.Peers; content != nil {
+		task(func() {
+			if m.failPeers {
+				m.r.PeersStored(errDiskFull)
+				return
+			}
+			m.peers = content
+			m.r.PeersStored(nil)
+		})
+	}
 	for _, lr := range out.LogReads {
 		task(func() {
 			entries, err := ChosenEntries(m.log, lr.From, lr.Limit)

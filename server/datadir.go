@@ -18,6 +18,7 @@ import (
 // dataDir is a replica's directory, locked while it is in use:
 //
 //	IDENTITY      whose directory it is; replaced atomically
+//	PEERS         what is remembered of the other members' disks; replaced atomically
 //	LOCK          locked by the process that uses the directory
 //	wal/          the log
 //	snapshot/     snapshot files
@@ -33,6 +34,7 @@ func (d *dataDir) walPath() string        { return filepath.Join(d.path, "wal") 
 func (d *dataDir) snapshotPath() string   { return filepath.Join(d.path, "snapshot") }
 func (d *dataDir) quarantinePath() string { return filepath.Join(d.path, "quarantine") }
 func (d *dataDir) identityPath() string   { return filepath.Join(d.path, "IDENTITY") }
+func (d *dataDir) peersPath() string      { return filepath.Join(d.path, "PEERS") }
 
 // openDir locks the directory and makes sure that it is this replica's. A
 // directory that holds nothing is formatted where that is safe. Draw makes the
@@ -152,7 +154,7 @@ func (d *dataDir) checkEmpty(o *Options) error {
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == "LOCK", name == "lost+found", strings.HasPrefix(name, "IDENTITY."):
-		case !o.single() && (name == "wal" || name == "snapshot" || name == "quarantine"):
+		case !o.single() && (name == "wal" || name == "snapshot" || name == "quarantine" || strings.HasPrefix(name, "PEERS")):
 			d.lost = "IDENTITY is missing"
 		default:
 			return fmt.Errorf("data directory %s has no IDENTITY but holds %s: it is not diskv's, or it has lost files;"+

@@ -66,6 +66,12 @@ func (w *diskWorker) close() {
 // carryOutDisk has the log and the snapshots read, written and dropped. What is
 // asked for in one order is done in that order.
 func (n *Node) carryOutDisk(out replica.Output) {
+	if content := out.Peers; content != nil {
+		n.disk.do(func() {
+			err := replaceFile(n.dir.peersPath(), content)
+			n.inbox.put(func(r *replica.Replica) { r.PeersStored(err) })
+		})
+	}
 	for _, task := range out.LogReads {
 		n.disk.do(func() {
 			entries, err := readChosen(n.log, task)

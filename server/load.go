@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -26,6 +27,10 @@ func (n *Node) load() error {
 		return err
 	}
 	cfg := replica.Config{Options: n.opts.Replica, Identity: n.dir.id, Machine: n.service.empty(), Rand: newRand()}
+	var err error
+	if cfg.Peers, err = os.ReadFile(n.dir.peersPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("data directory: %w", err)
+	}
 	if !n.dir.id.HasLog() {
 		return n.loadNothing(cfg)
 	}
