@@ -38,10 +38,10 @@ var (
 )
 
 const (
-	hexBallot = "0300000000000000 02 // ballot 3.2\n"
-	hexOther  = "0807060504030201 06 // another ballot\n"
+	hexBallot  = "0300000000000000 02 // ballot 3.2\n"
+	hexOther   = "0807060504030201 06 // another ballot\n"
 	hexHolding = "0400000000000000 2222222222222222 0900000000000000 // boot, boot id, last slot\n" + hexBallot
-	hexDigest = "d0000000000000000000000000000000000000000000000000000000000000df // digest\n"
+	hexDigest  = "d0000000000000000000000000000000000000000000000000000000000000df // digest\n"
 )
 
 // goldenMessages are all kinds of messages in their bytes on the wire. They

@@ -69,6 +69,7 @@ type memberFacts struct {
 	resumeAt  paxos.Slot   // highest slot that was applied before the process began
 	vote      paxos.Ballot // of the newest Accepted
 	voted     paxos.Slot   // up to which it was verified
+	noted     notedStarts
 }
 
 // heldValue is what a member accepted last in a slot.
@@ -243,6 +244,8 @@ func (c *checker) sent(e paxos.Envelope) {
 		c.w.mark(MarkNack)
 	case paxos.Handover:
 		c.w.mark(MarkHandover)
+	case paxos.Remembered:
+		m.noted[e.To] = notedStart{nonce: msg.Nonce, boot: msg.Boot}
 	}
 }
 

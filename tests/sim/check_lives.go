@@ -134,3 +134,16 @@ func (c *checker) haunted(e paxos.Envelope) {
 		c.w.mark(mark)
 	}
 }
+
+// notedStarts is what a member has said that it durably remembers of the starts of
+// the others' disks. While its disk is intact it remembers that.
+type notedStarts [paxos.MaxReplicas]notedStart
+
+type notedStart struct{ nonce, boot uint64 }
+
+// remembers reports whether a member knows that a disk with an identity, when it
+// is started next, has been started as often before.
+func (c *checker) remembers(o *node, id replica.Identity) bool {
+	noted := c.members[o.id].noted[id.Index]
+	return noted.nonce == id.Life.Nonce && noted.boot > id.Boot
+}

@@ -19,6 +19,9 @@ type disk struct {
 	identity  []byte           // IDENTITY
 	id        replica.Identity // what is in it
 	stale     bool             // an old copy was put back, and it is not known to be one
+	fork      bool             // ... of a disk that was not lost in between
+	forkBoot  uint64           // how often that had been started
+	peers     []byte           // PEERS
 	log       *logDir
 	snapshots map[paxos.Slot][]byte // complete files
 	partial   partialFile           // the newest that was received in part

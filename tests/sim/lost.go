@@ -13,6 +13,7 @@ import (
 type diskCopy struct {
 	id        replica.Identity
 	log       *logDir
+	peers     []byte
 	snapshots map[paxos.Slot][]byte
 }
 
@@ -30,8 +31,9 @@ func (d *disk) format(phase replica.Phase) {
 // damage makes the disk that of a replica whose start has found its log or a
 // snapshot damaged: what cluster it is in it still knows.
 func (d *disk) damage() {
-	old := d.id
+	old, peers := d.id, d.peers
 	d.format(replica.PhaseRecovering)
+	d.peers = peers
 	id := d.id
 	id.Cluster, id.Boot = old.Cluster, old.Boot
 	d.store(id)
@@ -40,8 +42,8 @@ func (d *disk) damage() {
 // wipe takes everything from the disk of a member that is down.
 func (d *disk) wipe() {
 	d.boot++
-	d.syncing, d.stale = false, false
-	d.queue, d.log, d.partial = nil, nil, partialFile{}
+	d.syncing, d.stale, d.fork = false, false, false
+	d.queue, d.log, d.partial, d.peers = nil, nil, partialFile{}, nil
 	d.snapshots = make(map[paxos.Slot][]byte)
 	d.node.bySnap = false
 	if d.w.check != nil {
@@ -51,7 +53,7 @@ func (d *disk) wipe() {
 
 // copy returns what the disk holds.
 func (d *disk) copy() *diskCopy {
-	c := &diskCopy{id: d.id, log: &logDir{id: d.log.id}, snapshots: maps.Clone(d.snapshots)}
+	c := &diskCopy{id: d.id, log: &logDir{id: d.log.id}, peers: d.peers, snapshots: maps.Clone(d.snapshots)}
 	for _, s := range d.log.segments {
 		c.log.segments = append(c.log.segments, segment{records: slices.Clone(s.records), last: s.last})
 	}
@@ -61,9 +63,10 @@ func (d *disk) copy() *diskCopy {
 // putBack puts an old copy in the place of what a member's disk holds, while
 // the member is down.
 func (d *disk) putBack(c *diskCopy) {
+	fork := c.id.Life.Nonce == d.id.Life.Nonce
 	d.wipe()
 	d.store(c.id)
-	d.log, d.snapshots, d.stale = c.log, c.snapshots, true
+	d.log, d.snapshots, d.peers, d.stale, d.fork, d.forkBoot = c.log, c.snapshots, c.peers, true, fork, c.id.Boot
 }
 
 // nonce draws the name of a life of the disk.
@@ -85,7 +88,27 @@ func (w *group) mayLose(n *node) bool {
 			left++
 		}
 	}
-	return left > w.plan.size/2 && !w.doomed && !w.calm
+	return left > w.plan.size/2 && !w.doomed && !w.calm &&
+		!slices.ContainsFunc(w.nodes, func(n *node) bool { return n.disk.fork })
+}
+
+// mayPutBack reports whether the copy that was made of a member's disk may be put
+// back. If the disk was not lost in between, nothing but what the others remember
+// tells that it is one, and the protocol promises nothing until they have told it:
+// so they must, and its votes go nowhere until then.
+func (w *group) mayPutBack(n *node) bool {
+	if n.image == nil || !n.intact() || !w.mayLose(n) {
+		return false
+	}
+	if n.image.id.Life.Nonce != n.disk.id.Life.Nonce {
+		return true
+	}
+	for _, o := range w.nodes {
+		if o != n && o.intact() && !w.check.remembers(o, n.image.id) {
+			return false
+		}
+	}
+	return true
 }
 
 // choose returns one of the members of which ok is true, or nil.
@@ -122,9 +145,7 @@ func (w *group) diskFault(k faultKind) {
 		}
 		return
 	case faultPutBack:
-		n = w.choose(func(n *node) bool {
-			return n.image != nil && n.intact() && n.image.id.Life.Nonce != n.disk.id.Life.Nonce && w.mayLose(n)
-		})
+		n = w.choose(w.mayPutBack)
 	}
 	if n == nil {
 		return
@@ -137,6 +158,9 @@ func (w *group) diskFault(k faultKind) {
 		w.net.ghosts(n)
 		n.disk.putBack(n.image)
 		n.image = nil
+		if n.disk.fork {
+			w.mark(MarkFork)
+		}
 	case k == faultDamage && n.intact():
 		w.mark(MarkDiskDamaged)
 		w.printf("the disk of member %d is damaged", n.id)
@@ -186,6 +210,9 @@ func (n *node) toldLost(why string) {
 		return
 	}
 	w.mark(MarkOldCopyFound)
+	if n.disk.fork {
+		w.mark(MarkForkFound)
+	}
 	w.printf("member %d: %s", n.id, why)
 	n.crash()
 	n.disk.damage()

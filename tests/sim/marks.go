@@ -68,6 +68,8 @@ const (
 	MarkLostBootstrap                  // ... and was started as one of a new group
 	MarkOldCopy                        // an old copy of a disk was put back
 	MarkOldCopyFound                   // ... and found to be one
+	MarkFork                           // ... one of a disk that was not lost since
+	MarkForkFound                      // ... and found to be one, by what the others remember
 	MarkRejoinChosen                   // it was chosen to let a member back
 	MarkBackByLog                      // a member that recovered was let back by its log
 	MarkBackBySnapshot                 // ... by a snapshot
@@ -102,6 +104,7 @@ var markNames = [markCount]string{
 	MarkFrozen:        "frozen", MarkDiskLost: "disk lost", MarkDiskDamaged: "disk damaged",
 	MarkLostAgain: "lost while recovering", MarkSecondLost: "second disk lost",
 	MarkLostBootstrap: "lost with bootstrap", MarkOldCopy: "old copy put back", MarkOldCopyFound: "old copy found out",
+	MarkFork: "forked copy put back", MarkForkFound: "forked copy found out",
 	MarkRejoinChosen: "rejoin chosen", MarkBackByLog: "let back by log", MarkBackBySnapshot: "let back by snapshot",
 	MarkHeldBack: "message held back", MarkDeadPromise: "dead promise", MarkDeadVote: "dead vote",
 	MarkLateRequest: "late request", MarkAmbush: "ambush", MarkMajorityLost: "majority lost", MarkTolerated: "tolerated",

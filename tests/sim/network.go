@@ -32,6 +32,10 @@ func (n *network) sendOne(e paxos.Envelope) {
 	if w.verbose() {
 		w.printf("member %d to %d: %s", e.From, e.To, describeMessage(e.Message))
 	}
+	if _, ok := e.Message.(paxos.Started); w.nodes[e.From].disk.fork && !ok {
+		w.printf("  lost, of an old copy")
+		return
+	}
 	copies := 1
 	if !w.calm {
 		if n.keep(e, frame) {

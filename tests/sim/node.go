@@ -76,11 +76,14 @@ func (n *node) start() {
 		w.fail("member %d: %v", n.id, err)
 		return
 	}
+	if n.disk.fork {
+		id.Boot = n.disk.forkBoot // with every start that nobody hears of it would come to look less old
+	}
 	id.Boot++
 	id.BootID = n.dice.Uint64()
 	n.disk.store(id)
 
-	cfg := replica.Config{Options: w.plan.replica, Identity: id, Rand: n.dice.Rand}
+	cfg := replica.Config{Options: w.plan.replica, Identity: id, Peers: n.disk.peers, Rand: n.dice.Rand}
 	m := newMachine(n)
 	if id.HasLog() {
 		if slot := n.disk.newestSnapshot(); slot != 0 {

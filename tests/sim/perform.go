@@ -18,6 +18,7 @@ const (
 	fieldAfterSync
 	fieldReplies
 	fieldIdentity
+	fieldPeers
 	fieldLogReads
 	fieldRoll
 	fieldSnapshot
@@ -97,6 +98,11 @@ func (n *node) carryOut(out *replica.Output, f field) bool {
 			return false
 		}
 		n.storeIdentity(*out.Identity)
+	case fieldPeers:
+		if out.Peers == nil {
+			return false
+		}
+		n.storePeers(out.Peers)
 	case fieldLogReads:
 		for _, lr := range out.LogReads {
 			n.readLog(lr)
@@ -182,6 +188,18 @@ func (n *node) storeIdentity(id replica.NewIdentity) {
 	n.later(n.disk.syncTime(), func() {
 		n.disk.createLog(id.Identity.LogID, id.State)
 		n.later(n.disk.syncTime(), store)
+	})
+}
+
+// storePeers replaces PEERS, which fails now and then.
+func (n *node) storePeers(content []byte) {
+	n.later(n.disk.syncTime(), func() {
+		if !n.w.calm && n.dice.chance(n.w.plan.badSave) {
+			n.put(func(r *replica.Replica) { r.PeersStored(errDisk) })
+			return
+		}
+		n.disk.peers = content
+		n.put(func(r *replica.Replica) { r.PeersStored(nil) })
 	})
 }
 

@@ -153,6 +153,9 @@ func newPlan(d dice) plan {
 		p.stall = d.Float64() * 0.004
 	}
 	p.drawLosses(d)
+	if d.chance(0.5) {
+		p.replica.CatchUpBytes = 100<<10 + d.IntN(1<<20)
+	}
 	return p
 }
 

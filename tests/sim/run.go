@@ -62,6 +62,9 @@ const (
 	// stopped, until it has a leader, every member has caught up and every
 	// client has its answers.
 	maxSettle = 20 * time.Second
+	// maxOperation is how much longer it may take for each operation that was still
+	// to be done when the faults stopped.
+	maxOperation = 100 * time.Millisecond
 	// maxLate is how long after that messages from before still come.
 	maxLate = time.Second
 	// maxFinal is how long the last operations take together.
@@ -157,8 +160,9 @@ func (w *world) settle() {
 		return
 	}
 	w.stopFaults()
-	if !w.runUntil(maxSettle, w.settled) && w.err == nil {
-		w.fail("%v after the faults have stopped: %s", maxSettle, w.state())
+	limit := maxSettle + time.Duration(max(0, w.ops-w.issued))*maxOperation
+	if !w.runUntil(limit, w.settled) && w.err == nil {
+		w.fail("%v after the faults have stopped: %s", limit, w.state())
 	}
 }
 
