@@ -62,7 +62,7 @@ const (
 // hear takes what a message says that its sender's disk holds durably.
 func (d *rememberedDisk) hear(h paxos.Holding) bool {
 	old := *d
-	if h.Boot > d.Boot {
+	if h.BootID != 0 && (d.BootID == 0 || h.Boot > d.Boot) { // not every message tells
 		d.Boot, d.BootID = h.Boot, h.BootID
 	}
 	grow(&d.Holding, h)

@@ -150,6 +150,27 @@ func TestGoodDiskIsNotCalledOld(t *testing.T) {
 	}
 }
 
+// TestVoteBeforeItsStart: what a member acknowledges may be heard before that it has
+// started, and however often its disk has been.
+func TestVoteBeforeItsStart(t *testing.T) {
+	g := formed(t, 3, Options{})
+	m := g.followers()[0]
+	m.loseDisk()
+	m.identity.Boot = 0
+	m.start()
+	votes := false
+	g.filter = func(e paxos.Envelope) bool {
+		_, started := e.Message.(paxos.Started)
+		_, accepted := e.Message.(paxos.Accepted)
+		votes = votes || e.From == m.index && accepted
+		return !started || votes
+	}
+	g.run(3 * time.Second)
+	require.Equal(t, PhaseMember, m.identity.Phase)
+	require.Empty(t, m.lost)
+	require.True(t, m.r.peers.told[g.leader().index])
+}
+
 // TestStartIsRepeatedUntilItIsAnswered: a member that was away hears of the starts
 // that it has missed.
 func TestStartIsRepeatedUntilItIsAnswered(t *testing.T) {

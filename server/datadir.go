@@ -131,7 +131,7 @@ func (d *dataDir) identify(o *Options, draw func() uint64) error {
 
 // loseIdentity keeps a damaged IDENTITY aside.
 func (d *dataDir) loseIdentity(o *Options, draw func() uint64, content []byte, damaged error) error {
-	d.id = replica.Identity{}
+	d.id = replica.Identity{Boot: 1} // how often it was started before, nobody knows
 	d.lost = damaged.Error()
 	to, err := d.aside(d.lost)
 	if err != nil {
