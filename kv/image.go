@@ -12,13 +12,16 @@ import (
 )
 
 // The records of an image, in this order: state, keys in ascending order of
-// (shard, key), sessions in ascending order of their ids, end. All numbers are
-// little-endian. Every record begins with
+// (shard, key), sessions in ascending order of their ids; of a sharded group, group,
+// then what arrives: each incoming, with the keys that have come of the shard that is
+// under way; then what is kept for others: each departure, with its sessions, and
+// behind it each outgoing of that, with its keys; end. All numbers are little-endian.
+// Every record begins with
 //
 //	0  kind      1 byte
 //	1  reserved  3 bytes, zero
-//	4  count     4 bytes: entries of a keys or sessions record; of a state record,
-//	             the format: 1; of an end record, zero
+//	4  count     4 bytes: entries of a keys or sessions record; shards of an incoming
+//	             or outgoing one; of a state record, the format: 1; else zero
 //
 // and goes on, by its kind:
 //
@@ -27,11 +30,22 @@ import (
 //	sessions  count times: birth u64 (ms), random u64, seq u64, shard u16,
 //	          flags u8 (1: the reply was not kept), zero u8, reply u32 + bytes
 //	end       keys u64, sessions u64: how many there were
+//	group     group u64, config u32 + bytes (empty: none)
+//	incoming  source, cursor u32 + bytes, count times: shard u16, awaited
+//	departure config u64, log time i64 (ns)
+//	outgoing  target, count times: shard u16
+//
+// A source or target is: group u64, servers u32, that many times: address u32 + bytes.
 const (
 	recordState    = 1 // 0 is invalid
 	recordKeys     = 2
 	recordSessions = 3
 	recordEnd      = 4
+
+	recordGroup     = 5
+	recordIncoming  = 6
+	recordDeparture = 7
+	recordOutgoing  = 8
 
 	imageFormat     = 1
 	replyNotKept    = 1  // flag of a session
@@ -52,6 +66,7 @@ type Image struct {
 	slot     uint64
 	logTime  int64
 	bytes    int64
+	handover handoverImage
 }
 
 // Image returns the present state. It takes some microseconds, however large that
@@ -65,6 +80,7 @@ func (s *Store) Image() *Image {
 		slot:     s.slot,
 		logTime:  s.logTime,
 		bytes:    s.Bytes(),
+		handover: s.handoverImage(),
 	}
 }
 
@@ -82,33 +98,16 @@ func (m *Image) Records(add func(record []byte) error) error {
 	w.count = imageFormat
 	w.flush()
 
-	m.shards.ascend(0, nil, func(_ shard.ID, it item) bool {
-		w.entry(recordKeys)
-		w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(it.expiry))
-		w.buf = wire.AppendBytes(w.buf, it.key())
-		w.buf = wire.AppendBytes(w.buf, it.value())
-		return w.err == nil
-	})
+	m.shards.ascend(0, nil, func(_ shard.ID, it item) bool { return w.item(it) })
 	w.flush()
-
-	m.sessions.Ascend(func(e session) bool {
-		w.entry(recordSessions)
-		flags := byte(0)
-		if e.reply == nil {
-			flags = replyNotKept
-		}
-		w.buf = e.id.append(w.buf)
-		w.buf = binary.LittleEndian.AppendUint64(w.buf, e.seq)
-		w.buf = binary.LittleEndian.AppendUint16(w.buf, uint16(e.shard))
-		w.buf = append(w.buf, flags, 0)
-		w.buf = wire.AppendBytes(w.buf, e.reply)
-		return w.err == nil
-	})
+	m.sessions.Ascend(w.session)
 	w.flush()
+	m.handover.write(&w)
 
+	keys, sessions := m.handover.counts()
 	w.begin(recordEnd)
-	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.keys))
-	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.sessions.Len()))
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.keys+keys))
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(m.sessions.Len()+sessions))
 	w.flush()
 	return w.err
 }
@@ -135,6 +134,35 @@ func (w *recordWriter) entry(kind byte) {
 		w.begin(kind)
 	}
 	w.count++
+}
+
+// item adds an item, and returns false if that is of no use any more.
+func (w *recordWriter) item(it item) bool {
+	w.entry(recordKeys)
+	w.buf = appendItem(w.buf, &it)
+	return w.err == nil
+}
+
+// appendItem appends an item as it is in images and in chunks.
+func appendItem(dst []byte, it *item) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(it.expiry))
+	dst = wire.AppendBytes(dst, it.key())
+	return wire.AppendBytes(dst, it.value())
+}
+
+// session adds a session, and returns false if that is of no use any more.
+func (w *recordWriter) session(e session) bool {
+	w.entry(recordSessions)
+	flags := byte(0)
+	if e.reply == nil {
+		flags = replyNotKept
+	}
+	w.buf = e.id.append(w.buf)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, e.seq)
+	w.buf = binary.LittleEndian.AppendUint16(w.buf, uint16(e.shard))
+	w.buf = append(w.buf, flags, 0)
+	w.buf = wire.AppendBytes(w.buf, e.reply)
+	return w.err == nil
 }
 
 // flush hands the record over, if there is one.

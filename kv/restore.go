@@ -44,13 +44,18 @@ var (
 
 // restorer builds a store from records.
 type restorer struct {
-	s         *Store
-	kind      byte // of the record before
+	s        *Store
+	section  int
+	items    int // in all sections
+	sessions int
+
 	slab      slab
-	shard     shard.ID // of the last item
+	current   *shardData // where the last item went; nil at the beginning of a section
+	shard     shard.ID   // of current
 	lastItem  item
-	deadlines []deadline // of the shard
-	lastID    SessionID
+	deadlines []deadline // of current
+	lastID    SessionID  // zero at the beginning of a section
+	from      *departure // the last one
 }
 
 func (r *restorer) record(b []byte) error {
@@ -62,13 +67,20 @@ func (r *restorer) record(b []byte) error {
 		}
 	}
 	count := in.Uint32()
-	if in.Err() == nil && !r.follows(kind) {
+	section, ok := r.follows(kind)
+	if in.Err() == nil && !ok {
 		in.Fail(errOrder)
 	}
 	if in.Err() != nil {
 		return in.Err()
 	}
-	r.kind = kind
+	if kind != recordKeys {
+		r.finishShard()
+	}
+	if kind != recordSessions {
+		r.lastID = SessionID{}
+	}
+	r.section = section
 	switch kind {
 	case recordState:
 		if count != imageFormat {
@@ -88,78 +100,136 @@ func (r *restorer) record(b []byte) error {
 				break
 			}
 		}
-	case recordEnd:
+	case recordIncoming:
+		r.incoming(in, count)
+	case recordOutgoing:
+		r.outgoing(in, count)
+	case recordGroup, recordDeparture, recordEnd:
 		if count != 0 {
 			in.Fail(errReserved)
 		}
-		keys, sessions := in.Uint64(), in.Uint64()
-		if in.Err() == nil && (keys != uint64(r.s.keys) || sessions != uint64(r.s.sessions.Len())) {
-			in.Fail(errIncorrect)
-		}
+		r.uncounted(in, kind)
 	default:
 		in.Fail(errKind)
 	}
 	return in.Close()
 }
 
-// follows tells whether a record of a kind may come now.
-func (r *restorer) follows(kind byte) bool {
+// uncounted takes a record without a count.
+func (r *restorer) uncounted(in *wire.Reader, kind byte) {
+	switch kind {
+	case recordGroup:
+		r.group(in)
+	case recordDeparture:
+		r.departure(in)
+	case recordEnd:
+		keys, sessions := in.Uint64(), in.Uint64()
+		if in.Err() == nil && (keys != uint64(r.items) || sessions != uint64(r.sessions)) {
+			in.Fail(errIncorrect)
+		}
+	}
+}
+
+// The sections of an image: what the records of keys and sessions belong to.
+const (
+	sectionNone = iota
+	sectionKeys
+	sectionSessions
+	sectionGroup
+	sectionIncoming
+	sectionDeparture
+	sectionOutgoing
+	sectionEnd
+)
+
+// follows returns the section that a record of a kind begins or goes on with; ok is
+// false if it may not come now.
+func (r *restorer) follows(kind byte) (section int, ok bool) {
+	in := func(sections ...int) bool { return slices.Contains(sections, r.section) }
 	switch kind {
 	case recordState:
-		return r.kind == 0
+		return sectionKeys, in(sectionNone)
 	case recordKeys:
-		return r.kind == recordState || r.kind == recordKeys
+		return r.section, in(sectionKeys, sectionIncoming, sectionOutgoing)
+	case recordSessions:
+		if in(sectionDeparture) {
+			return sectionDeparture, true
+		}
+		return sectionSessions, in(sectionKeys, sectionSessions)
+	case recordGroup:
+		return sectionGroup, in(sectionKeys, sectionSessions)
+	case recordIncoming:
+		return sectionIncoming, in(sectionGroup, sectionIncoming)
+	case recordDeparture:
+		return sectionDeparture, in(sectionGroup, sectionIncoming, sectionOutgoing)
+	case recordOutgoing:
+		return sectionOutgoing, in(sectionDeparture, sectionOutgoing)
+	case recordEnd:
+		return sectionEnd, in(sectionKeys, sectionSessions, sectionGroup, sectionIncoming, sectionOutgoing)
 	}
-	return r.kind != 0 && r.kind != recordEnd && r.kind <= kind
+	return r.section, true // unknown: said below
+}
+
+// readItem reads what appendItem appended. Key and value alias the input.
+func readItem(in *wire.Reader) (expiry int64, key, value []byte) {
+	expiry = in.Int64()
+	key = in.Bytes(MaxKey)
+	value = in.Bytes(hardMaxValue)
+	if in.Err() == nil && expiry < 0 {
+		in.Fail(errEntry)
+	}
+	return expiry, key, value
 }
 
 // item takes one entry of a keys record and returns false on a fault.
 func (r *restorer) item(in *wire.Reader) bool {
-	expiry := in.Int64()
-	key := in.Bytes(MaxKey)
-	value := in.Bytes(hardMaxValue)
-	if in.Err() == nil && expiry < 0 {
-		in.Fail(errEntry)
-	}
+	expiry, key, value := readItem(in)
 	if in.Err() != nil {
 		return false
 	}
 	id := shard.Of(key)
 	it := r.slab.item(key, value, expiry)
-	if r.s.keys > 0 && (id < r.shard || id == r.shard && !itemLess(r.lastItem, it)) {
+	switch {
+	case r.current == nil || id > r.shard:
+		r.finishShard()
+		d, err := r.place(id)
+		if err != nil {
+			in.Fail(err)
+			return false
+		}
+		r.current, r.shard = d, id
+	case id < r.shard || !itemLess(r.lastItem, it):
 		in.Fail(errOrder)
 		return false
 	}
-	if id != r.shard {
-		r.finishShard()
-	}
-	r.shard, r.lastItem = id, it
-	d := r.s.mutable(id)
-	d.items.ReplaceOrInsert(it)
-	d.bytes += it.size()
+	r.lastItem = it
+	r.current.items.ReplaceOrInsert(it)
+	r.current.bytes += it.size()
 	r.s.bytes += it.size()
-	r.s.keys++
-	if expiry != 0 {
+	r.items++
+	if expiry != 0 && r.section != sectionOutgoing {
 		r.deadlines = append(r.deadlines, it.deadline())
 	}
 	return true
 }
 
-// finishShard makes the index of the last shard's deadlines. Keys come in their
-// order, not in that of their times; a tree is built much faster in order.
+// finishShard completes the shard of the items so far. Keys come in their order, not
+// in that of their times; a tree is built much faster in order.
 func (r *restorer) finishShard() {
-	if len(r.deadlines) == 0 {
+	if r.current == nil {
 		return
 	}
 	slices.SortFunc(r.deadlines, compareDeadlines)
-	d := r.s.mutable(r.shard)
 	for _, at := range r.deadlines {
-		d.deadlines.ReplaceOrInsert(at)
+		r.current.deadlines.ReplaceOrInsert(at)
 	}
-	r.s.expires += len(r.deadlines)
-	r.s.index(r.shard, d)
+	if r.section == sectionKeys {
+		r.s.keys += r.current.items.Len()
+		r.s.expires += len(r.deadlines)
+		r.s.index(r.shard, r.current)
+	}
 	clear(r.deadlines)
-	r.deadlines = r.deadlines[:0]
+	r.deadlines, r.current = r.deadlines[:0], nil
 }
 
 // session takes one entry of a sessions record and returns false on a fault.
@@ -171,7 +241,7 @@ func (r *restorer) session(in *wire.Reader) bool {
 		flags&^replyNotKept != 0 || reserved != 0 || (flags != 0) != (len(reply) == 0)) {
 		in.Fail(errEntry)
 	}
-	if in.Err() == nil && r.s.sessions.Len() > 0 && r.lastID.Compare(e.id) >= 0 {
+	if in.Err() == nil && r.lastID.Compare(e.id) >= 0 {
 		in.Fail(errOrder)
 	}
 	if in.Err() != nil {
@@ -181,16 +251,25 @@ func (r *restorer) session(in *wire.Reader) bool {
 		e.reply = append(make([]byte, 0, len(reply)), reply...)
 	}
 	r.lastID = e.id
+	r.sessions++
+	if r.section == sectionDeparture {
+		r.from.sessions.ReplaceOrInsert(e)
+		r.from.bytes += e.size()
+		r.s.bytes += e.size()
+		return true
+	}
 	r.s.remember(e)
 	return true
 }
 
 // finish returns the store, if it is whole.
 func (r *restorer) finish() (*Store, error) {
-	if r.kind != recordEnd {
+	if r.section != sectionEnd {
 		return nil, fmt.Errorf("restore: %w: the end record is missing", ErrRecord)
 	}
-	r.finishShard()
+	if err := r.finishHandover(); err != nil {
+		return nil, fmt.Errorf("restore: %w: %w", ErrRecord, err)
+	}
 	r.s.due = r.s.nextDue()
 	return r.s, nil
 }

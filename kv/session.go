@@ -56,8 +56,10 @@ func (e *session) size() int64 { return int64(len(e.reply)) + sessionOverhead }
 func (s *Store) remember(e session) {
 	old, replaced := s.sessions.ReplaceOrInsert(e)
 	if replaced {
+		s.sessionBytes -= old.size()
 		s.bytes -= old.size()
 	}
+	s.sessionBytes += e.size()
 	s.bytes += e.size()
 	s.due = min(s.due, e.id.end())
 }
@@ -68,7 +70,7 @@ func (s *Store) remember(e session) {
 // may be forgotten; then what is remembered, before anything that could refuse
 // the operation now but did not when it was executed; then the operation itself,
 // which is remembered only if it was not refused.
-func (s *Store) applyOnce(dst []byte, cmd *Command) []byte {
+func (s *Store) applyOnce(dst []byte, cmd *Command, a admission, refusal string) []byte {
 	now := s.now()
 	if cmd.Session.expired(now) {
 		return resp.AppendError(dst, fmt.Sprintf("%s session %s is older than %s: begin another one",
@@ -93,11 +95,11 @@ func (s *Store) applyOnce(dst []byte, cmd *Command) []byte {
 			CodeSessionLimit, MaxSessions))
 	}
 	start := len(dst)
-	dst, in, executed := s.execute(dst, cmd)
+	dst, executed := s.execute(dst, cmd, a, refusal)
 	if !executed {
 		return dst
 	}
-	e := session{id: cmd.Session, seq: cmd.Seq, shard: in}
+	e := session{id: cmd.Session, seq: cmd.Seq, shard: a.shard}
 	if reply := dst[start:]; len(reply) <= MaxSessionReply {
 		e.reply = append(make([]byte, 0, len(reply)), reply...)
 	}

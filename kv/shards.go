@@ -83,20 +83,24 @@ func (s *Store) newShard() *shardData {
 // clone, which copies what is changed and nothing else.
 func (s *Store) mutable(id shard.ID) *shardData {
 	d := s.shards[id]
-	switch {
-	case d == nil:
+	if d == nil {
 		d = s.newShard()
-	case d.generation != s.generation:
-		clone := *d
-		clone.items = d.items.Clone()
-		clone.generation = s.generation
-		d.deadlines = nil // they go along: no image looks at them
-		d = &clone
-	default:
-		return d
 	}
+	d = s.own(d)
 	s.shards[id] = d
 	return d
+}
+
+// own returns d, or a clone if images share it. D is not used any more then.
+func (s *Store) own(d *shardData) *shardData {
+	if d.generation == s.generation {
+		return d
+	}
+	clone := *d
+	clone.items = d.items.Clone()
+	clone.generation = s.generation
+	d.deadlines = nil // they go along: no image looks at them
+	return &clone
 }
 
 // get returns the item of a key, also of one whose time has come.

@@ -27,10 +27,15 @@ const nanosPerMilli = 1_000_000
 //  1. a shard's deadlines has one entry for every item with an expiry, and no other;
 //     the store's has one entry for every shard with deadlines, the first of them
 //  2. a shard's bytes is the sum of the sizes of its items, the store's that of all
-//     items and sessions; keys and expires are sums too
+//     items and sessions, those that leave or arrive included; sessionBytes, keys and
+//     expires are sums of what is served
 //  3. no deadline and no end of a session is before due
 //  4. log time never goes back
 //  5. what an image may read is not changed: it has no shard of this generation
+//  6. a shard that is not served holds nothing in shards
+//  7. awaited are the shards in incoming, each in one stream; a stream awaits one at
+//     least; served and awaited are together those that the config gives to group
+//  8. no config is taken while a shard is awaited, so every stream is of config
 type Store struct {
 	shards    shardArray
 	deadlines *btree.BTreeG[shardDeadline]
@@ -44,7 +49,18 @@ type Store struct {
 	slot    uint64
 	logTime int64 // ns since the Unix epoch
 	due     int64 // ms: before it there is nothing to remove
-	bytes   int64
+
+	bytes        int64
+	sessionBytes int64
+
+	// The hand-over of shards. Images share the slice outgoing and what it points to.
+	group     shard.GroupID // 0: a plain group, which serves every shard
+	states    [shard.Count]ShardState
+	config    *shard.Config // nil before the first
+	incoming  []incoming    // by source
+	outgoing  []*Outgoing   // by config and group
+	headBytes int64         // of their records in an image, without keys and sessions
+	version   uint64        // of what Handover says
 
 	cursors cursors // of SCAN: known to this process only, no part of the state
 
@@ -53,14 +69,18 @@ type Store struct {
 	call    call
 }
 
-// New returns an empty store.
+// New returns an empty store of a plain group, which serves every shard.
 func New() *Store {
-	return &Store{
+	s := &Store{
 		deadlines: btree.NewG(degree, shardDeadlineLess),
 		sessions:  newSessions(),
 		due:       math.MaxInt64,
 		nodes:     newNodes(),
 	}
+	for id := range s.states {
+		s.states[id] = Served
+	}
+	return s
 }
 
 // Begin starts the batch at slot. logTime, in ns since the Unix epoch, is the time
@@ -84,6 +104,7 @@ func (s *Store) reap(n int) {
 	for ; n > 0; n-- {
 		if oldest, ok := s.sessions.Min(); ok && oldest.id.expired(now) {
 			s.sessions.DeleteMin()
+			s.sessionBytes -= oldest.size()
 			s.bytes -= oldest.size()
 			continue
 		}
@@ -115,21 +136,28 @@ func (s *Store) nextDue() int64 {
 // gets an error reply, the same on every replica.
 func (s *Store) Apply(dst, command []byte) []byte {
 	s.reap(reapPerCommand)
+	if len(command) > 0 && command[0] == handoverVersion {
+		return s.applyHandover(dst, command)
+	}
 	defer s.decoded.release()
-	if err := s.decoded.decode(command); err != nil {
+	cmd := &s.decoded
+	if err := cmd.decode(command); err != nil {
 		return resp.AppendError(dst, "ERR malformed command in the log: "+err.Error())
 	}
-	if !s.decoded.Session.IsValid() {
-		dst, _, _ = s.execute(dst, &s.decoded)
+	a, refusal := admit(cmd.Args)
+	if a.keyed && s.states[a.shard] != Served {
+		return s.wrongShard(dst, a.shard) // before the session: it records nothing
+	}
+	if !cmd.Session.IsValid() {
+		dst, _ = s.execute(dst, cmd, a, refusal)
 		return dst
 	}
-	return s.applyOnce(dst, &s.decoded)
+	return s.applyOnce(dst, cmd, a, refusal)
 }
 
-// execute runs a command that was decoded. executed is false if the command was
-// refused before it began; in is the shard of its keys.
-func (s *Store) execute(dst []byte, cmd *Command) (reply []byte, in shard.ID, executed bool) {
-	a, refusal := admit(cmd.Args)
+// execute runs a command that was decoded and looked at. executed is false if it was
+// refused before it began.
+func (s *Store) execute(dst []byte, cmd *Command, a admission, refusal string) (reply []byte, executed bool) {
 	switch {
 	case refusal != "":
 	case a.spec.run == nil:
@@ -140,11 +168,11 @@ func (s *Store) execute(dst []byte, cmd *Command) (reply []byte, in shard.ID, ex
 		refusal = errOnceKeyless
 	}
 	if refusal != "" {
-		return resp.AppendError(dst, refusal), 0, false
+		return resp.AppendError(dst, refusal), false
 	}
 	now := s.now()
 	c := s.run(call{s: s, args: cmd.Args, out: dst, shard: a.shard, log: now, now: now, maxValue: cmd.limit()}, a.spec)
-	return c.out, a.shard, true
+	return c.out, true
 }
 
 // run executes c, in memory that is used for all calls.
@@ -174,6 +202,9 @@ func (s *Store) Query(dst []byte, now int64, query []byte) (reply []byte, ok boo
 	if refusal != "" {
 		return resp.AppendError(dst, refusal), true
 	}
+	if a.keyed && s.states[a.shard] != Served {
+		return s.wrongShard(dst, a.shard), true
+	}
 	c := s.run(call{
 		s: s, args: s.decoded.Args, out: dst, shard: a.shard,
 		log: s.now(), now: max(s.logTime, now) / nanosPerMilli, maxValue: s.decoded.limit(),
@@ -190,8 +221,8 @@ func (s *Store) Slot() uint64 { return s.slot }
 // LogTime returns the log time, in ns since the Unix epoch.
 func (s *Store) LogTime() int64 { return s.logTime }
 
-// Keys returns how many keys are held, expired ones that are not yet removed
-// included.
+// Keys returns how many keys are held in the shards that are served, expired ones
+// that are not yet removed included.
 func (s *Store) Keys() int { return s.keys }
 
 // Expires returns how many of the keys have a time to live.
@@ -210,7 +241,7 @@ func (s *Store) KeysIn(id shard.ID) int {
 
 // Bytes returns how many bytes the records of an image would have, to within a
 // small part. It costs nothing.
-func (s *Store) Bytes() int64 { return s.bytes + imageOverhead }
+func (s *Store) Bytes() int64 { return s.bytes + s.headBytes + imageOverhead }
 
 // NextExpiry returns the log time, in ns since the Unix epoch, from which on a
 // batch would find something to remove. ok is false if that will never be. A

@@ -9,6 +9,9 @@ type StateMachine interface {
 	// Apply executes one command and appends its reply to dst. The command is
 	// not kept.
 	Apply(dst []byte, command []byte) []byte
+	// LogTime returns the log time. It is that of the last Begin, unless a command
+	// has moved it on: shards that come from another group bring their time along.
+	LogTime() int64
 	// Query answers a read from the state. Now, at or above log time, is the
 	// leader's estimate of the time. If ok is false the answer depends on
 	// something that expires between log time and now, and dst is unchanged.

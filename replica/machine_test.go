@@ -12,6 +12,7 @@ import (
 //
 //	set KEY VALUE [DEADLINE]    replies with the number of commands so far
 //	get KEY                     the value, or nil
+//	jump TIME                   moves log time on, as shards from elsewhere do
 //
 // Deadlines are log time in ns. It refuses, by panicking, what the log must
 // never do: a slot that is not the next, a log time that goes back.
@@ -43,8 +44,16 @@ func (m *testMachine) Begin(slot uint64, logTime int64) {
 	}
 }
 
+func (m *testMachine) LogTime() int64 { return m.logTime }
+
 func (m *testMachine) Apply(dst, command []byte) []byte {
 	f := strings.Fields(string(command))
+	if f[0] == "jump" {
+		to, _ := strconv.ParseInt(f[1], 10, 64)
+		m.logTime = max(m.logTime, to)
+		m.commands++
+		return strconv.AppendInt(dst, int64(m.commands), 10)
+	}
 	it := testItem{value: f[2]}
 	if len(f) > 3 {
 		it.deadline, _ = strconv.ParseInt(f[3], 10, 64)

@@ -179,3 +179,29 @@ func TestLogTimeOfAdopted(t *testing.T) {
 	g.heal()
 	g.requireConverged()
 }
+
+// TestLogTimeFollowsTheMachine: a command may move log time on, as shards from
+// another group do. Every member follows, also one that replays, nothing goes back,
+// and the leader's clock goes on from there.
+func TestLogTimeFollowsTheMachine(t *testing.T) {
+	g := formed(t, 3, Options{})
+	lead := g.leader()
+	now, _ := lead.r.LeaderTime()
+	ahead := now + int64(time.Hour)
+	g.set(fmt.Sprintf("jump %d", ahead))
+	g.run(100 * time.Millisecond)
+	for _, n := range g.members {
+		require.Equal(t, ahead, n.r.Status().LogTime)
+	}
+	g.run(time.Second)
+	after, _ := lead.r.LeaderTime()
+	require.GreaterOrEqual(t, after, ahead+int64(time.Second), "time goes on")
+	g.set("set a 1")
+	require.Greater(t, lead.r.logTime, ahead)
+	follower := g.followers()[0]
+	follower.crash()
+	follower.start()
+	g.run(time.Second)
+	require.Equal(t, lead.r.logTime, follower.r.logTime)
+	g.requireConverged()
+}

@@ -414,9 +414,24 @@ func (r *Replica) apply(entries []paxos.Entry) error {
 				r.arena = r.arena[:start]
 			}
 		}
+		r.followLogTime()
 		r.settle(e.Slot, b, replies)
 	}
 	return nil
+}
+
+// followLogTime takes over a log time that the batch has moved on by its commands.
+// The leader's clock goes on from there, so that time does not stand still until
+// the clock has caught up.
+func (r *Replica) followLogTime() {
+	t := r.machine.LogTime()
+	if t <= r.logTime {
+		return
+	}
+	r.logTime = t
+	if r.leading {
+		r.clockBase = max(r.clockBase, t-int64(r.now.Mono-r.clockMono))
+	}
 }
 
 func (r *Replica) event(text string, attrs ...any) {

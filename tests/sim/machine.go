@@ -55,6 +55,9 @@ func (m *machine) Apply(dst, command []byte) []byte {
 	return m.store.Apply(dst, command)
 }
 
+// LogTime implements replica.StateMachine.
+func (m *machine) LogTime() int64 { return m.store.LogTime() }
+
 // Query implements replica.StateMachine.
 func (m *machine) Query(dst []byte, now int64, query []byte) ([]byte, bool) {
 	reply, ok := m.store.Query(dst, now, query)
