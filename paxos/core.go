@@ -338,6 +338,15 @@ func (c *Core) Heard(from ReplicaID) {
 	}
 }
 
+// NotLeading says that member from does not lead, whatever this replica thinks: it
+// was started again, perhaps without its disk. What it sends is no longer a sign
+// that there is a leader.
+func (c *Core) NotLeading(from ReplicaID) {
+	if c.role == Follower && c.hasLeader && c.leader == from {
+		c.hasLeader = false
+	}
+}
+
 // Step takes a message. Those of another cluster or group, and those that are
 // not for this replica, must not get here.
 func (c *Core) Step(e Envelope) {

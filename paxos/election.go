@@ -72,6 +72,7 @@ func (c *Core) preVote() {
 }
 
 func (c *Core) onPreVote(from ReplicaID, m PreVote) {
+	c.NotLeading(from)
 	if !c.votes() {
 		return
 	}

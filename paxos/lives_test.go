@@ -292,3 +292,19 @@ func TestRecoveringReplicaSpeaksWithoutAnEpoch(t *testing.T) {
 		require.Equal(t, newLife, e.Life)
 	}
 }
+
+// TestLeaderThatWasStartedAgain: whoever asks for a pre-vote does not lead, so it is
+// no sign of life of the leader that it was.
+func TestLeaderThatWasStartedAgain(t *testing.T) {
+	c := testCore(t, 3)
+	step(c, 1, Heartbeat{Ballot: Ballot{1, 1}})
+	c.Ready()
+	c.Heard(1)
+	step(c, 1, PreVote{Ballot: Ballot{2, 1}})
+	rd := c.Ready()
+	require.Equal(t, PreVoteReply{Ballot: Ballot{2, 1}, Granted: true, Promised: Ballot{1, 1}}, rd.Messages[0].Message)
+	step(c, 1, Heartbeat{Ballot: Ballot{1, 1}})
+	step(c, 2, PreVote{Ballot: Ballot{2, 2}})
+	rd = c.Ready()
+	require.Equal(t, PreVoteReply{Ballot: Ballot{2, 2}, Promised: Ballot{1, 1}}, rd.Messages[len(rd.Messages)-1].Message)
+}

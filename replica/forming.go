@@ -74,6 +74,7 @@ func (r *Replica) onFormHello(e paxos.Envelope, m paxos.FormHello) {
 	}
 	r.form.refused[e.From] = false
 	if r.core != nil {
+		r.core.NotLeading(e.From)
 		// Whether the nonce of its disk is among the lives tells it whether it is
 		// late, or has lost its disk. One that recovers itself tells nothing: it
 		// knows only what it was told.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/paxos"
 )
 
 func TestEachMemberInTurnLosesItsDisk(t *testing.T) {
@@ -218,4 +220,24 @@ func (g *rig) awaitLog(m *member) {
 		m.carryOut()
 	}
 	g.t.Fatalf("member %d was not told what group it is in", m.index)
+}
+
+// TestNewcomerIsNotTakenForTheLeader: a process with an empty disk in the place of
+// the leader asks around all the time. That is no sign that there is a leader.
+func TestNewcomerIsNotTakenForTheLeader(t *testing.T) {
+	g := formed(t, 3, Options{})
+	lost := g.leader()
+	lost.loseDisk()
+	lost.start()
+	g.filter = func(e paxos.Envelope) bool {
+		g.members[e.To].r.Heard(e.From)
+		_, told := e.Message.(paxos.FormGenesis)
+		return !told
+	}
+	g.run(3 * time.Second)
+	require.NotNil(t, g.leader(), "the others have chosen a leader")
+	g.filter = nil
+	g.run(2 * time.Second)
+	require.Equal(t, PhaseMember, lost.identity.Phase)
+	g.requireConverged()
 }
