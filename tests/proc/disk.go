@@ -25,3 +25,13 @@ func (m *Member) CopyDisk(to string) error {
 	}
 	return os.CopyFS(to, os.DirFS(m.Dir))
 }
+
+// Abandon leaves the process that runs to the Member that it returns. M is then
+// without one, so that another can be started beside it.
+func (m *Member) Abandon() *Member {
+	old := *m
+	m.ended = make(chan struct{})
+	close(m.ended)
+	m.paused = false
+	return &old
+}

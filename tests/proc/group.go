@@ -132,6 +132,25 @@ func freePorts(n int) ([]string, error) {
 	return nil, fmt.Errorf("no %d free ports between %d and %d", n, lowestPort, highestPort)
 }
 
+// Readdress gives a member new addresses. It, and those that are to reach it there,
+// have to be started again.
+func (g *Group) Readdress(m *Member) error {
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	m.Addr, m.HTTP = ports[0], ports[1]
+	g.Public = slices.Clone(g.Public)
+	g.Public[m.Index] = m.Addr
+	for _, o := range g.Members {
+		o.args = slices.Clone(o.args)
+		o.args[slices.Index(o.args, "--peers")+1] = strings.Join(g.Public, ",")
+	}
+	m.args[slices.Index(m.args, "--listen")+1] = m.Addr
+	m.args[slices.Index(m.args, "--http")+1] = m.HTTP
+	return nil
+}
+
 // Start starts the members that do not run. It does not wait for them.
 func (g *Group) Start() error {
 	for _, m := range g.Members {
