@@ -9,8 +9,9 @@ import (
 // How long a call waits before it tries again: twice as long each time, with
 // chance, so that many callers do not come back at once.
 const (
-	firstWait   = 2 * time.Millisecond
-	longestWait = 200 * time.Millisecond
+	firstWait = 2 * time.Millisecond
+	// Short beside an election, which is what is mostly waited for.
+	longestWait = 50 * time.Millisecond
 	// directMoves is how many redirects in a row are followed without a wait: two
 	// members that each name the other must not be asked as fast as they answer.
 	directMoves = 3
