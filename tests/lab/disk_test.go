@@ -78,29 +78,25 @@ func TestOneIsDownAndAnotherLosesItsDisk(t *testing.T) {
 	c.mustHold(t, "k", want)
 }
 
-// harm crashes members, one after the other, until the end, and starts each
-// again; half of them without their disk.
-func (l *lab) harm(ctx context.Context, chance *rand.Rand, end <-chan struct{}) error {
+// harm crashes members of groups, one after the other, until the end, and starts
+// each again; half of them without their disk.
+func harm(ctx context.Context, chance *rand.Rand, end <-chan struct{}, groups ...*proc.Group) error {
 	for {
-		m := l.Members[chance.IntN(len(l.Members))]
-		lost := chance.IntN(2) == 0
-		var err error
-		if lost {
-			err = m.LoseDisk()
-		} else {
-			err = m.Kill()
+		members := groups[chance.IntN(len(groups))].Members
+		m := members[chance.IntN(len(members))]
+		fall := m.Kill
+		if chance.IntN(2) == 0 {
+			fall = m.LoseDisk
 		}
-		if err != nil {
+		if err := fall(); err != nil {
 			return err
 		}
 		// Down for a while, up for a while: the scenario itself.
-		if !pause(end, chance, 200*time.Millisecond) {
-			return m.Start()
-		}
-		if err := m.Start(); err != nil {
+		more := pause(end, chance, 200*time.Millisecond)
+		if err := m.Start(); err != nil || !more {
 			return err
 		}
-		// One of three: the next may go only when this one is back.
+		// The next may go only when this one is back: it may be of the same group.
 		if err := m.Ready(ctx); err != nil {
 			return err
 		}
@@ -161,7 +157,7 @@ func concurrentAppends(t *testing.T, bad bool) {
 			defer close(end)
 			return atOnce(appending...)
 		},
-		func() error { return l.harm(t.Context(), chance, end) },
+		func() error { return harm(t.Context(), chance, end, l.Group) },
 	)
 	t.Log("appends of each writer:", counts)
 
