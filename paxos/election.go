@@ -173,6 +173,9 @@ func (c *Core) onPromise(env Envelope, m Promise) {
 	v.next = m.From + Slot(len(m.Entries))
 	v.commit, v.wall = m.Commit, m.Wall
 	if m.More {
+		// To begin again with another ballot would only begin the pages again, and
+		// they are not without end.
+		c.resetElectionTimer()
 		c.send(from, c.prepareFor(from))
 		return
 	}

@@ -105,3 +105,26 @@ func TestNoLeaseAfterAHandOver(t *testing.T) {
 	c.Read(3)
 	require.Empty(t, c.Ready().Reads, "and not on a new one")
 }
+
+// TestPagesOfAPromiseTakeTheirTime: a candidate does not begin again while pages of
+// promises come, however many there are and however long each takes.
+func TestPagesOfAPromiseTakeTheirTime(t *testing.T) {
+	c := testCore(t, 3)
+	old := Ballot{3, 2}
+	step(c, 2, PreVoteReply{Promised: old})
+	at := time.Second
+	c.Tick(at, 0)
+	b := Ballot{4, 0}
+	step(c, 1, PreVoteReply{Ballot: b, Granted: true})
+	c.Durable(c.Ready().Sync)
+	for s := Slot(1); s <= 10; s++ {
+		at += 250 * time.Millisecond // of 300
+		c.Tick(at, 0)
+		step(c, 1, Promise{
+			Ballot: b, From: s, LogStart: 1, More: s < 10,
+			Entries: []Entry{{Slot: s, Ballot: old, Kind: KindNoop}},
+		})
+	}
+	require.Equal(t, Leader, c.Role())
+	require.Equal(t, Slot(10), c.Last())
+}
