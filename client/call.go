@@ -22,9 +22,10 @@ type call struct {
 	lane    int
 	// target returns the group to send to, or nil while that is not known.
 	target func() *group
-	// moved takes note of a redirect; learn asks somebody how things are.
+	// moved takes note of a redirect; learn asks somebody how things are, best one
+	// of the group, which may be nil.
 	moved func(reply string) bool
-	learn func()
+	learn func(*group)
 	// write: only a reply shows that it was not executed once it has been sent.
 	write bool
 
@@ -49,9 +50,10 @@ const (
 	unknown
 )
 
-// Beginnings of errors that the server says of a connection, not of a command, and
-// then closes it.
-var connectionErrors = []string{"ERR max number of clients reached", "ERR Protocol error"}
+// strayErrors are the beginnings of errors that say nothing of the command: the
+// first two are said of a connection, which is closed then; the third by one who
+// holds no keys and has been asked in error.
+var strayErrors = []string{"ERR max number of clients reached", "ERR Protocol error", "ERR this is a shardmaster"}
 
 // judge tells what a reply says about the copy that it answers.
 func judge(v Value) verdict {
@@ -70,7 +72,7 @@ func judge(v Value) verdict {
 		return refused
 	}
 	text := err.Error()
-	for _, c := range connectionErrors {
+	for _, c := range strayErrors {
 		if strings.HasPrefix(text, c) {
 			return again
 		}
@@ -96,13 +98,13 @@ func (n *network) perform(ctx context.Context, c *call) (Value, error) {
 		g := c.target()
 		if g == nil {
 			c.note("", errNoRoute)
-			c.learn()
+			c.learn(nil)
 			wait.wait(ctx)
 			continue
 		}
 		addr := g.leader()
 		v, sent, err := n.exchange(ctx, addr, c.lane, c.encoded, func() bool {
-			c.learn()
+			c.learn(g)
 			now := c.target()
 			return now != nil && now.leader() != addr
 		})
@@ -114,7 +116,7 @@ func (n *network) perform(ctx context.Context, c *call) (Value, error) {
 			if ctx.Err() == nil { // the time that is over is no fault of the member
 				c.note(addr, err)
 				g.suspect(addr)
-				c.learn()
+				c.learn(g)
 				wait.wait(ctx)
 			}
 			continue
@@ -132,7 +134,7 @@ func (n *network) perform(ctx context.Context, c *call) (Value, error) {
 			c.note(addr, v.Err())
 			if codeOf(v.Err()) != codeTryAgain {
 				g.suspect(addr) // perhaps another one knows better
-				c.learn()
+				c.learn(g)
 			}
 			wait.wait(ctx)
 		case elsewhere:
@@ -144,7 +146,7 @@ func (n *network) perform(ctx context.Context, c *call) (Value, error) {
 		case unknown:
 			c.note(addr, v.Err())
 			c.unsure = c.unsure || c.write
-			c.learn()
+			c.learn(g)
 			wait.wait(ctx)
 		}
 	}

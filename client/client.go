@@ -113,7 +113,7 @@ func (c *Client) call(what string, lane int, encoded []byte, id shard.ID) *call 
 		moved: func(reply string) bool {
 			addr, ok := parseMoved(reply)
 			if ok && c.routes.moved(id, addr) {
-				c.learner.learn()
+				c.learner.learn(nil)
 			}
 			return ok
 		},

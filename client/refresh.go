@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"diskv/internal/resp"
@@ -25,12 +26,17 @@ type learner struct {
 	routes *routes
 	seeds  []string
 	kick   chan struct{} // has room for one
+	about  atomic.Pointer[group]
 
 	turn int // the goroutine's: whom to ask first
 }
 
-// learn has the routes renewed soon.
-func (l *learner) learn() {
+// learn has the routes renewed soon. What is wanted most is who leads g, which may
+// be nil: its members know best.
+func (l *learner) learn(g *group) {
+	if g != nil {
+		l.about.Store(g)
+	}
 	select {
 	case l.kick <- struct{}{}:
 	default:
@@ -57,22 +63,27 @@ func (l *learner) run() {
 // refresh asks one member after the other until one describes the cluster. If
 // somebody answered, but nobody knows of anyone who serves, it returns nil too.
 func (l *learner) refresh(ctx context.Context) error {
-	known := l.routes.members()
-	ask := slices.Concat(known, l.seeds)
-	slices.Sort(ask)
-	ask = slices.Compact(ask)
-	first := l.turn
+	var ask []string
+	if g := l.about.Swap(nil); g != nil {
+		ask = rotated(g.members, l.turn)
+	}
+	others := slices.Concat(l.routes.members(), l.seeds)
+	slices.Sort(others)
+	for _, addr := range rotated(slices.Compact(others), l.turn) {
+		if !slices.Contains(ask, addr) {
+			ask = append(ask, addr)
+		}
+	}
 	l.turn++
 	var failures []error
 	answered := false
-	for i := range ask {
-		addr := ask[(first+i)%len(ask)]
+	for _, addr := range ask {
 		ranges, err := l.ask(ctx, addr)
 		switch {
 		case err != nil:
 			failures = append(failures, fmt.Errorf("%s: %w", addr, err))
 		case len(ranges) > 0:
-			l.routes.install(ranges)
+			l.routes.install(ranges, addr)
 			l.net.keep(func(addr string) bool {
 				return slices.Contains(l.seeds, addr) || slices.Contains(l.routes.members(), addr)
 			})
@@ -88,6 +99,12 @@ func (l *learner) refresh(ctx context.Context) error {
 		return nil
 	}
 	return allOf(failures)
+}
+
+// rotated returns a copy that begins with another element each turn.
+func rotated(addrs []string, turn int) []string {
+	at := turn % max(len(addrs), 1)
+	return slices.Concat(addrs[at:], addrs[:at])
 }
 
 func (l *learner) ask(ctx context.Context, addr string) ([]slotRange, error) {

@@ -50,25 +50,28 @@ type slotRange struct {
 	members     []string
 }
 
-// install takes over what a member has said. A shard that it did not name keeps
-// what is known of it: perhaps it only has no leader at the moment.
-func (r *routes) install(ranges []slotRange) {
+// install takes over what a member, from, has said. A shard that it did not name
+// keeps what is known of it: perhaps it only has no leader at the moment. Who leads
+// another group than its own it may know less well than we do.
+func (r *routes) install(ranges []slotRange, from string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var groups []*group
-	find := func(members []string) *group {
+	find := func(members []string) (g *group, known bool) {
 		for _, known := range [][]*group{groups, r.groups} {
 			for _, g := range known {
 				if g.same(members) {
-					return g
+					return g, true
 				}
 			}
 		}
-		return newGroup(slices.Clone(members))
+		return newGroup(slices.Clone(members)), false
 	}
 	for _, sr := range ranges {
-		g := find(sr.members)
-		g.lead(sr.members[0])
+		g, known := find(sr.members)
+		if !known || slices.Contains(g.members, from) {
+			g.lead(sr.members[0])
+		}
 		if !slices.Contains(groups, g) {
 			groups = append(groups, g)
 		}

@@ -12,8 +12,8 @@ import (
 	"diskv/shard"
 )
 
-// ErrConfigChanged is the error of a change that was bound to a config ([Shardmaster.If]) since that is
-// not the newest config: it was not made.
+// ErrConfigChanged is the error of a change that was bound to a config
+// ([Shardmaster.If]) which is not the newest: it was not made.
 var ErrConfigChanged = errors.New("the config has changed")
 
 // Shardmaster is a client of the shardmaster group: of what says which group owns
@@ -160,7 +160,7 @@ func (s *Shardmaster) do(ctx context.Context, write bool, words ...string) (Valu
 	c := &call{
 		what: "DISKV.SHARDS " + words[0], lane: laneRead, write: write,
 		encoded: resp.AppendCommand(nil, Query(append([]string{"DISKV.SHARDS"}, words...)...).Args...),
-		target:  s.target, moved: s.moved, learn: func() {},
+		target:  s.target, moved: s.moved, learn: func(*group) {},
 	}
 	v, err := s.net.perform(ctx, c)
 	if codeOf(err) == codeConfigChanged {
