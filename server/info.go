@@ -180,6 +180,9 @@ func infoDiskv(w *strings.Builder, n *Node, s Status) {
 	field(w, "epoch", id.Life.Epoch)
 	field(w, "boot", id.Boot)
 	field(w, "read_mode", readModes[id.Lease])
+	if len(n.opts.Shardmasters) > 0 {
+		field(w, "shardmasters", strings.Join(n.opts.Shardmasters, ","))
+	}
 	field(w, "ready", boolInt(s.Ready))
 	if !s.Ready {
 		field(w, "not_ready_because", s.Why)

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"diskv/tests/inproc"
+)
+
+func TestStatusOfAPlainGroup(t *testing.T) {
+	g := inproc.Start(t, 3)
+	leader := g.Leader()
+	do := at(t, g.Addrs[leader])
+	require.Equal(t, exitOK, do("set", "k", "v").status)
+	got := do("status")
+	require.Equal(t, exitOK, got.status, got.stdout+got.stderr)
+	require.Contains(t, got.stdout, "group 1: 16384 shards, up, can lose 1 more\n")
+	require.Contains(t, got.stdout, "next: nothing to do\n")
+	s := parse[clusterStatus](t, do("status", "--json"))
+	require.True(t, s.Healthy)
+	require.Nil(t, s.Config)
+	require.Len(t, s.Groups, 1)
+	require.Equal(t, "plain", s.Groups[0].Standing)
+	for i, m := range s.Groups[0].Members {
+		require.Equal(t, g.Addrs[i], m.Address)
+		require.True(t, m.Ready)
+		require.Equal(t, i == leader, m.Role == "leader", m.Role)
+		if i == leader {
+			require.NotZero(t, m.Slot)
+		}
+	}
+
+	down := (leader + 1) % 3
+	g.Stop(down)
+	got = do("status")
+	require.Equal(t, exitUnhealthy, got.status)
+	require.Empty(t, got.stderr)
+	require.Contains(t, got.stdout, "up, can lose 0 more\n")
+	require.Contains(t, got.stdout, "unreachable")
+	require.Contains(t, got.stdout, "next: start member ")
+	require.Contains(t, got.stdout, " of group 1 at "+g.Addrs[down]+", or see why it cannot be reached: ")
+}
+
+func TestStatusOfACluster(t *testing.T) {
+	masters := startMasters(t, 3)
+	do := at(t, masters.Addrs[1])
+	got := do("status")
+	require.Equal(t, exitOK, got.status, got.stdout)
+	require.Contains(t, got.stdout, "config 0\n\nshardmasters: up, can lose 1 more\n")
+	require.Contains(t, got.stdout, "next: no group has joined yet: diskvctl shard join GROUP ADDRESS...\n")
+
+	one := startSharded(t, masters, 1, 3)
+	require.Equal(t, exitOK, do(append(append([]string{"shard", "join", "1"}, one.Addrs...), "--wait", "0")...).status)
+	s := parse[clusterStatus](t, at(t, one.Addrs[2])("status", "--json"))
+	require.EqualValues(t, 1, *s.Config)
+	require.Len(t, s.Groups, 2)
+	require.Equal(t, "shardmasters", s.Groups[0].Standing)
+	require.Equal(t, 1, s.Groups[0].CanLose)
+	require.Equal(t, "member", s.Groups[1].Standing)
+	require.Equal(t, 16384, s.Groups[1].Shards)
+	require.True(t, s.Healthy)
+
+	one.Stop(0)
+	one.Stop(1)
+	s = parse[clusterStatus](t, do("status", "--json"))
+	require.False(t, s.Healthy)
+	require.False(t, s.Groups[1].Serves)
+	require.Contains(t, s.Next, "start member 0 of group 1 at "+one.Addrs[0])
+
+	masters.Stop(0)
+	masters.Stop(2)
+	s = parse[clusterStatus](t, do("status", "--json"))
+	require.False(t, s.Healthy)
+	require.Contains(t, s.Next, "start member 0 of shardmasters at ")
+}
