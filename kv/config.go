@@ -102,15 +102,19 @@ func (s *Store) take(config, previous *shard.Config) (refusal string) {
 	return ""
 }
 
-// before returns the config before the one that is to be taken.
+// before returns the config before the one that is to be taken. A group that owns
+// nothing may go on from a later config than its own: one that had left and is
+// back, when what was in between is no longer kept. Nobody gave it anything there.
 func (s *Store) before(config, previous *shard.Config) (*shard.Config, string) {
 	switch own := s.config; {
-	case own != nil && config.Num != own.Num+1:
-		return nil, fmt.Sprintf("%s this group has config %d; the next one is not %d", CodeStaleConfig, own.Num, config.Num)
 	case len(s.incoming) > 0:
 		return nil, fmt.Sprintf("%s this group still awaits shards of config %d", CodeStaleConfig, own.Num)
-	case own != nil:
+	case own != nil && config.Num == own.Num+1:
 		return own, ""
+	case own != nil && (config.Num <= own.Num || previous == nil):
+		return nil, fmt.Sprintf("%s this group has config %d; the next one is not %d", CodeStaleConfig, own.Num, config.Num)
+	case own != nil && own.Held(s.group) > 0:
+		return nil, fmt.Sprintf("%s this group owns shards in config %d; it has to take the one that follows, not %d", CodeStaleConfig, own.Num, config.Num)
 	case previous == nil && config.Num == 1:
 		return &shard.Config{}, ""
 	case previous == nil:

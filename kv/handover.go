@@ -50,8 +50,9 @@ const (
 func appendHandover(dst []byte, kind byte) []byte { return append(dst, handoverVersion, kind, 0, 0) }
 
 // AppendTakeConfig appends the command with which a group takes the next config. A
-// store without a config needs to know the one before, too: where its shards were.
-// It takes none in which it owned a shard. Of another store, previous is nil.
+// store without a config, or one that owns nothing and has missed some, needs to
+// know the one before, too: where its shards were. It takes none in which it owned
+// a shard. Else previous is nil.
 //
 // The reply is OK, or CodeStaleConfig.
 func AppendTakeConfig(dst []byte, config, previous *shard.Config) []byte {
