@@ -24,8 +24,13 @@ type Status struct {
 	Data     int64 // bytes of keys, values and sessions, or of configs, about
 
 	Config      uint64 // number of the newest config, where there are configs
+	Groups      int    // in it
 	ConfigsKept int    // of a shardmaster
-	Groups      int    // of its newest config
+	Settled     uint64 // of a key/value group: the newest config of which it has everything
+	Served      int    // shards
+	Awaited     int    // shards that come from other groups
+	Incoming    int    // groups from which shards are awaited
+	Outgoing    int    // configs and groups for which shards are kept that have left
 
 	Peers []transport.PeerStatus
 }
@@ -205,7 +210,16 @@ func infoDiskv(w *strings.Builder, n *Node, s Status) {
 		field(w, "config", s.Config)
 		field(w, "configs_kept", s.ConfigsKept)
 		field(w, "groups", s.Groups)
-	case paxos.ServicePlain, paxos.ServiceSharded:
+	case paxos.ServiceSharded:
+		field(w, "sessions", s.Sessions)
+		field(w, "config", s.Config)
+		field(w, "groups", s.Groups)
+		field(w, "config_settled", s.Settled)
+		field(w, "shards_served", s.Served)
+		field(w, "shards_awaited", s.Awaited)
+		field(w, "handovers_incoming", s.Incoming)
+		field(w, "handovers_outgoing", s.Outgoing)
+	case paxos.ServicePlain:
 		field(w, "sessions", s.Sessions)
 	}
 	for i, m := range s.Members {

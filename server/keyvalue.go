@@ -23,19 +23,38 @@ func (s keyStore) known(dst, _ []byte) ([]byte, bool) { return dst, false }
 
 func (s keyStore) describe(st *Status) {
 	st.Keys, st.Expires, st.Sessions, st.Data = s.Keys(), s.Expires(), s.Sessions(), s.Bytes()
+	h := s.Handover()
+	st.Settled, st.Incoming, st.Outgoing = h.Settled, len(h.Incoming), len(h.Outgoing)
+	if h.Config != nil {
+		st.Config, st.Groups = h.Config.Num, len(h.Config.Groups)
+	}
+	for id := range shard.ID(shard.Count) {
+		switch s.ShardState(id) {
+		case kv.Served:
+			st.Served++
+		case kv.Awaited:
+			st.Awaited++
+		case kv.Elsewhere:
+		}
+	}
 }
 
 func (s keyStore) holds() string { return fmt.Sprintf("%d keys, %d sessions", s.Keys(), s.Sessions()) }
 
-// sharded tells whether the store is that of a group of a sharded cluster.
-func (s keyStore) sharded() bool { return false }
-
-func (k keyValue) empty() machine { return keyStore{kv.New()} }
+func (k keyValue) empty() machine {
+	if k.group == 0 {
+		return keyStore{kv.New()}
+	}
+	return keyStore{kv.NewSharded(k.group)}
+}
 
 func (k keyValue) restore(next func() ([]byte, error)) (machine, error) {
 	s, err := kv.Restore(next)
 	if err != nil {
 		return nil, err
+	}
+	if group := s.Handover().Group; group != k.group {
+		return nil, fmt.Errorf("it is of group %d of a cluster, not of group %d (0: of one that owns every shard): put back the file that belongs here", group, k.group)
 	}
 	return keyStore{s}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
 	"diskv/snapshot"
@@ -193,11 +194,16 @@ func serviceOf(info snapshot.Info) (paxos.Service, error) {
 	if info.Header.Group == 0 {
 		return paxos.ServiceShardmaster, nil
 	}
-	loaded, err := readSnapshot(keyValue{}, info.Path)
+	rd, err := snapshot.Open(info.Path)
 	if err != nil {
 		return 0, err
 	}
-	if loaded.Machine.(keyStore).sharded() {
+	defer func() { _ = rd.Close() }()
+	store, err := kv.Restore(rd.Next)
+	if err != nil {
+		return 0, err
+	}
+	if store.Handover().Group != 0 {
 		return paxos.ServiceSharded, nil
 	}
 	return paxos.ServicePlain, nil
