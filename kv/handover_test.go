@@ -1,7 +1,9 @@
 package kv_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,7 +28,8 @@ func configs(steps ...func(*shard.Config)) []*shard.Config {
 func give(to shard.GroupID, first, last shard.ID) func(*shard.Config) {
 	return func(c *shard.Config) {
 		if _, ok := c.Group(to); !ok {
-			c.Groups = append(append([]shard.Group(nil), c.Groups...), groupOf(to))
+			c.Groups = append(slices.Clone(c.Groups), groupOf(to))
+			slices.SortFunc(c.Groups, func(a, b shard.Group) int { return cmp.Compare(a.ID, b.ID) })
 		}
 		for id := first; id <= last; id++ {
 			c.Owner[id] = to

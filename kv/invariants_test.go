@@ -2,6 +2,7 @@ package kv
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"testing"
 
@@ -10,8 +11,8 @@ import (
 	"diskv/shard"
 )
 
-// requireInvariants holds a store to what Store's comment says of it.
-func requireInvariants(t *testing.T, s *Store) {
+// RequireInvariants holds a store to what Store's comment says of it.
+func RequireInvariants(t *testing.T, s *Store) {
 	t.Helper()
 	bytes, keys, expires, indexed, due := int64(0), 0, 0, 0, int64(math.MaxInt64)
 	for i, d := range s.shards {
@@ -47,14 +48,135 @@ func requireInvariants(t *testing.T, s *Store) {
 	}
 	require.Equal(t, indexed, s.deadlines.Len())
 	require.Equal(t, keys, s.keys)
+	sessionBytes := int64(0)
 	s.sessions.Ascend(func(e session) bool {
-		bytes += e.size()
+		sessionBytes += e.size()
 		due = min(due, e.id.end())
 		return true
 	})
+	require.Equal(t, sessionBytes, s.sessionBytes)
 	require.Equal(t, expires, s.expires)
-	require.Equal(t, bytes, s.bytes)
+	require.Equal(t, bytes+sessionBytes+requireHandover(t, s), s.bytes)
 	require.LessOrEqual(t, s.due, due)
+	requireRestores(t, s)
+}
+
+// requireHandover holds a store to what Store's comment says of the hand-over, and
+// returns the bytes of what arrives and leaves.
+func requireHandover(t *testing.T, s *Store) int64 {
+	t.Helper()
+	bytes := int64(0)
+	var awaited shardSet
+	for i := range s.incoming {
+		in := &s.incoming[i]
+		require.NotZero(t, in.awaited.len())
+		for id := range in.awaited.all {
+			if awaited.has(id) || s.config.Owner[id] != s.group {
+				require.Fail(t, "awaited", "shard %d", id)
+			}
+			awaited.add(id)
+		}
+		if i > 0 {
+			require.Less(t, s.incoming[i-1].from.ID, in.from.ID)
+		}
+		if d := in.partial; d != nil {
+			require.True(t, in.awaited.has(in.shard))
+			sum := int64(0)
+			d.items.Ascend(func(it item) bool {
+				require.Equal(t, in.shard, shard.Of(it.key()))
+				sum += it.size()
+				require.Equal(t, it.expiry != 0, d.deadlines.Has(it.deadline()))
+				return true
+			})
+			require.Equal(t, sum, d.bytes)
+			require.Zero(t, d.earliest, "nothing of it expires yet")
+			bytes += sum
+		}
+	}
+	for i := range s.states {
+		id := shard.ID(i)
+		want := Elsewhere
+		switch {
+		case s.group == 0:
+			want = Served
+		case awaited.has(id):
+			want = Awaited
+		case s.config != nil && s.config.Owner[id] == s.group:
+			want = Served
+		}
+		if s.states[id] != want || want != Served && s.shards[id] != nil {
+			require.Equal(t, want, s.states[id], "shard %d", id)
+		}
+	}
+	var from *departure
+	for i, o := range s.outgoing {
+		if i > 0 {
+			require.Negative(t, compareOutgoing(s.outgoing[i-1], o))
+		}
+		if o.departure != from {
+			from = o.departure
+			sum := int64(0)
+			from.sessions.Ascend(func(e session) bool {
+				sum += e.size()
+				return true
+			})
+			require.Equal(t, sum, from.bytes)
+			bytes += sum
+		}
+		sum := int64(0)
+		for _, l := range o.shards {
+			if !o.moved.has(l.id) || l.data == nil && l.bytes != 0 {
+				require.Fail(t, "leaving", "shard %d", l.id)
+			}
+			if l.data == nil {
+				continue
+			}
+			require.NotZero(t, l.data.items.Len())
+			require.Nil(t, l.data.deadlines)
+			require.Equal(t, l.data.bytes, l.bytes)
+			sum += l.bytes
+		}
+		require.Len(t, o.shards, o.moved.len())
+		require.Equal(t, sum, o.bytes)
+		bytes += sum
+	}
+	require.Equal(t, s.handoverHeadBytes(), s.headBytes)
+	return bytes
+}
+
+// requireRestores requires that a store made from an image is the same.
+func requireRestores(t *testing.T, s *Store) {
+	t.Helper()
+	var records [][]byte
+	total := 0
+	require.NoError(t, s.Image().Records(func(record []byte) error {
+		records = append(records, append([]byte(nil), record...))
+		total += len(record)
+		return nil
+	}))
+	require.InDelta(t, total, s.Bytes(), float64(16+32*len(s.incoming)+64*len(s.outgoing)+total/100))
+	back, err := Restore(func() ([]byte, error) {
+		if len(records) == 0 {
+			return nil, io.EOF
+		}
+		r := records[0]
+		records = records[1:]
+		return r, nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, s.Digest(), back.Digest())
+	require.Equal(t, s.Handover(), back.Handover())
+	require.Equal(t, s.states, back.states)
+	require.Equal(t, []int64{s.bytes, s.sessionBytes, s.headBytes, int64(s.keys), int64(s.expires)},
+		[]int64{back.bytes, back.sessionBytes, back.headBytes, int64(back.keys), int64(back.expires)})
+	for i, o := range s.outgoing {
+		require.Len(t, back.outgoing[i].shards, len(o.shards))
+		for j := range o.shards {
+			if o.shards[j].id != back.outgoing[i].shards[j].id {
+				require.Fail(t, "another order of the stream")
+			}
+		}
+	}
 }
 
 func TestInvariantsHoldAfterEveryCommand(t *testing.T) {
@@ -85,7 +207,7 @@ func TestInvariantsHoldAfterEveryCommand(t *testing.T) {
 			s.Image()
 		}
 		s.Apply(nil, c.Append(nil))
-		requireInvariants(t, s)
+		RequireInvariants(t, s)
 		now += int64(i%3) * nanosPerMilli
 	}
 }

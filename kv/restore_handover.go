@@ -66,7 +66,9 @@ func (r *restorer) incoming(in *wire.Reader, count uint32) {
 	if in.Err() == nil && at.kind == behindItem && !stream.awaited.has(at.shard) {
 		in.Fail(errShards)
 	}
-	stream.cursor = bytes.Clone(cursor)
+	if len(cursor) > 0 {
+		stream.cursor = bytes.Clone(cursor)
+	}
 	s.incoming = append(s.incoming, stream)
 }
 

@@ -1,0 +1,482 @@
+package kv_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"diskv/kv"
+	"diskv/shard"
+)
+
+// A world is a few groups, each of two replicas, among which shards move while
+// clients work: configs, pulls, installs and releases come in any order, twice, late
+// or not at all, and stores are replaced by restored ones in the middle. What must
+// come out is what single stores make of the same commands.
+type world struct {
+	*rand.Rand
+	t       *testing.T
+	configs []*shard.Config
+	groups  []*worldGroup
+	pool    []worldCommand // commands that somebody may propose, once or more
+	keys    []string
+
+	// What the commands have to come to: a plain store for every shard, and all the
+	// operations of sessions that were executed.
+	truth    map[shard.ID]*truth
+	sessions []*worldSession
+
+	image   *kv.Image // one from a while ago, with its records of then
+	records [][]byte
+
+	moved, replies, stale, restored int // what happened, so that a world without it fails
+}
+
+// worldGroup is a group. What one replica says and is, the other does too.
+type worldGroup struct {
+	id       shard.GroupID
+	replicas [2]*kv.Store
+	slot     uint64
+	clock    int64
+}
+
+func (g *worldGroup) store() *kv.Store { return g.replicas[0] }
+
+type worldCommand struct {
+	to      *worldGroup
+	encoded []byte
+}
+
+type truth struct {
+	store *kv.Store
+	slot  uint64
+}
+
+// worldSession is a client with a session.
+type worldSession struct {
+	id   kv.SessionID
+	ops  []kv.Command // by number, from 1 on
+	done map[uint64]string
+	last uint64 // highest that was executed
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{
+		Rand: rand.New(rand.NewPCG(seed, 4)), t: t, configs: []*shard.Config{{}}, truth: map[shard.ID]*truth{},
+	}
+	for id := shard.GroupID(1); id <= 4; id++ {
+		g := &worldGroup{id: id, clock: epoch + w.Int64N(int64(10*time.Second))}
+		for i := range g.replicas {
+			g.replicas[i] = kv.NewSharded(id)
+		}
+		w.groups = append(w.groups, g)
+	}
+	for i := range 30 {
+		w.keys = append(w.keys, fmt.Sprintf("{%d}%d", i/2, i))
+	}
+	return w
+}
+
+func (w *world) group() *worldGroup { return w.groups[w.IntN(len(w.groups))] }
+
+// apply has both replicas of a group apply a command.
+func (w *world) apply(g *worldGroup, encoded []byte) string {
+	g.slot++
+	g.clock += w.Int64N(int64(20 * time.Millisecond))
+	var replies [2]string
+	for i, s := range g.replicas {
+		s.Begin(g.slot, g.clock)
+		replies[i] = string(s.Apply(nil, encoded))
+	}
+	require.Equal(w.t, replies[0], replies[1])
+	g.clock = max(g.clock, g.store().LogTime()) // as replicas do
+	requireReply(w.t, []byte(replies[0]))
+	return replies[0]
+}
+
+// step does one thing.
+func (w *world) step() {
+	switch n := w.IntN(100); {
+	case n < 3:
+		w.newConfig()
+	case n < 12:
+		w.takeConfig(w.group())
+	case n < 25:
+		w.pull(w.group())
+	case n < 40:
+		w.deliver()
+	case n < 45:
+		w.release(w.group())
+	case n < 48:
+		w.restore(w.group())
+	case n < 50:
+		w.group().clock += w.Int64N(int64(time.Second))
+	case n == 50 && w.IntN(5) == 0:
+		w.group().clock += int64(25 * time.Minute)
+	case n < 75:
+		w.command(w.line())
+	default:
+		w.sessionCommand()
+	}
+	w.requireOneServes()
+}
+
+// newConfig moves some shards to a group.
+func (w *world) newConfig() {
+	c := *w.configs[len(w.configs)-1]
+	if len(w.configs) > 40 {
+		return
+	}
+	c.Num++
+	to := w.group().id
+	first := w.IntN(shard.Count)
+	last := min(first+w.IntN(8000), shard.Count-1)
+	if c.Num == 1 {
+		first, last = 0, shard.Count-1
+	}
+	give(to, shard.ID(first), shard.ID(last))(&c)
+	w.configs = append(w.configs, &c)
+}
+
+func (w *world) takeConfig(g *worldGroup) {
+	own := g.store().Handover().Config
+	if own == nil {
+		// It may begin anywhere before it owns its first shard.
+		for n := w.IntN(len(w.configs)); n > 0; n-- {
+			owned := false
+			for _, c := range w.configs[:n] {
+				owned = owned || c.Held(g.id) > 0
+			}
+			if !owned {
+				require.Equal(w.t, "+OK\r\n", w.apply(g, kv.AppendTakeConfig(nil, w.configs[n], w.configs[n-1])))
+				return
+			}
+		}
+		return
+	}
+	n := own.Num + 1
+	if w.IntN(4) == 0 {
+		n = uint64(1 + w.IntN(len(w.configs)))
+	}
+	if n == 0 || n >= uint64(len(w.configs)) {
+		return
+	}
+	possible := n == own.Num+1 && g.store().Handover().Settled == own.Num
+	reply := w.apply(g, kv.AppendTakeConfig(nil, w.configs[n], nil))
+	if possible {
+		require.Equal(w.t, "+OK\r\n", reply)
+	} else {
+		require.Contains(w.t, reply, "-"+kv.CodeStaleConfig+" ")
+	}
+}
+
+// pull asks for the next chunk of a stream, of either replica of the source.
+func (w *world) pull(g *worldGroup) {
+	for _, in := range g.store().Handover().Incoming {
+		source := w.groups[in.From.ID-1]
+		limit := []int{1, 100, 1000, 10_000}[w.IntN(4)]
+		o, ok := source.replicas[w.IntN(2)].Outgoing(in.Config, g.id)
+		if !ok {
+			require.Less(w.t, source.store().Handover().Settled, in.Config, "it is there until it was installed")
+			continue
+		}
+		chunk, err := o.Chunk(in.Cursor, limit)
+		require.NoError(w.t, err)
+		same, _ := source.store().Outgoing(in.Config, g.id)
+		again, err := same.Chunk(in.Cursor, limit)
+		require.NoError(w.t, err)
+		require.Equal(w.t, chunk, again, "every replica sends the same")
+		w.pool = append(w.pool, worldCommand{g, kv.AppendInstall(nil, in.Config, in.From.ID, chunk)})
+	}
+}
+
+// deliver has a group apply one of the pool's commands, and perhaps again later.
+func (w *world) deliver() {
+	if len(w.pool) == 0 {
+		return
+	}
+	i := w.IntN(len(w.pool))
+	c := w.pool[i]
+	if w.IntN(3) > 0 {
+		w.pool[i] = w.pool[len(w.pool)-1]
+		w.pool = w.pool[:len(w.pool)-1]
+	}
+	if w.IntN(10) == 0 {
+		return
+	}
+	version, digest := c.to.store().HandoverVersion(), c.to.store().Handover()
+	switch reply := w.apply(c.to, c.encoded); {
+	case reply == "+OK\r\n":
+		w.moved++
+	case strings.HasPrefix(reply, "-"+kv.CodeStaleChunk+" "):
+		w.stale++
+		require.Equal(w.t, version, c.to.store().HandoverVersion())
+		require.Equal(w.t, digest, c.to.store().Handover())
+	default:
+		require.Fail(w.t, "a reply that cannot be", "%q", reply)
+	}
+}
+
+// release has a group drop what has arrived.
+func (w *world) release(g *worldGroup) {
+	for _, out := range g.store().Handover().Outgoing {
+		if w.groups[out.To.ID-1].store().Handover().Settled >= out.Config {
+			w.pool = append(w.pool, worldCommand{g, kv.AppendRelease(nil, out.Config, out.To.ID)})
+		}
+	}
+}
+
+// restore has a replica begin from an image of one, as after a restart.
+func (w *world) restore(g *worldGroup) {
+	from, to := w.IntN(2), w.IntN(2)
+	version := g.replicas[to].HandoverVersion()
+	image := g.replicas[from].Image()
+	all := records(w.t, image)
+	store, err := restore(all)
+	require.NoError(w.t, err)
+	g.replicas[to] = store
+	if w.image != nil {
+		require.Equal(w.t, w.records, records(w.t, w.image), "an image stays as it was")
+	}
+	w.image, w.records = image, all
+	require.GreaterOrEqual(w.t, g.replicas[to].HandoverVersion(), version)
+	kv.RequireInvariants(w.t, g.replicas[to])
+	w.requireSame(g)
+	w.restored++
+}
+
+func (w *world) requireSame(g *worldGroup) {
+	require.Equal(w.t, g.replicas[0].Digest(), g.replicas[1].Digest())
+	require.Equal(w.t, g.replicas[0].Handover(), g.replicas[1].Handover())
+}
+
+// requireOneServes: at any time at most one group serves a shard.
+func (w *world) requireOneServes() {
+	for _, key := range w.keys {
+		served := 0
+		for _, g := range w.groups {
+			if g.store().ShardState(shard.Of([]byte(key))) == kv.Served {
+				served++
+			}
+		}
+		require.LessOrEqual(w.t, served, 1)
+	}
+}
+
+func (w *world) key() string { return w.keys[w.IntN(len(w.keys))] }
+
+// line is a command on one key. Values show everything that was ever done to it.
+func (w *world) line() string {
+	k := w.key()
+	switch w.IntN(8) {
+	case 0:
+		return fmt.Sprintf("SET %s v%d PX %d", k, w.IntN(1000), 1+w.IntN(2000))
+	case 1:
+		return "DEL " + k
+	case 2:
+		return fmt.Sprintf("PEXPIRE %s %d", k, w.IntN(3000))
+	case 3:
+		return fmt.Sprintf("SET %s %s", k, strings.Repeat("x", 1+w.IntN(100)))
+	case 4:
+		return fmt.Sprintf("SET %s v%d GET", k, w.IntN(1000))
+	default:
+		return fmt.Sprintf("APPEND %s .%d", k, w.IntN(1000))
+	}
+}
+
+func (w *world) prepare(line string) (kv.Command, shard.ID) {
+	p, refusal := kv.Prepare(args(w.t, line))
+	require.Nil(w.t, refusal, line)
+	return p.Command, p.Shard
+}
+
+// serving returns a group to ask: mostly the one that serves the shard, if any does.
+func (w *world) serving(id shard.ID) *worldGroup {
+	for _, g := range w.groups {
+		if g.store().ShardState(id) == kv.Served && w.IntN(10) > 0 {
+			return g
+		}
+	}
+	return w.group()
+}
+
+// refused tells whether a reply is that the group does not serve the shard, and
+// whether that is so.
+func (w *world) refused(g *worldGroup, id shard.ID, reply string) bool {
+	h := g.store().Handover()
+	num := uint64(0)
+	if h.Config != nil {
+		num = h.Config.Num
+	}
+	want := g.store().ShardState(id) != kv.Served
+	require.Equal(w.t, want, reply == fmt.Sprintf("-%s %d %d\r\n", kv.CodeWrongShard, id, num))
+	return want
+}
+
+// execute has the truth execute a command, at the time of the group that did.
+func (w *world) execute(g *worldGroup, id shard.ID, c kv.Command) string {
+	tr := w.truth[id]
+	if tr == nil {
+		tr = &truth{store: kv.New()}
+		w.truth[id] = tr
+	}
+	require.LessOrEqual(w.t, tr.store.LogTime(), g.store().LogTime(), "the time of a shard goes on wherever it is")
+	tr.slot++
+	tr.store.Begin(tr.slot, g.store().LogTime())
+	return string(tr.store.Apply(nil, c.Append(nil)))
+}
+
+func (w *world) command(line string) {
+	c, id := w.prepare(line)
+	g := w.serving(id)
+	if reply := w.apply(g, c.Append(nil)); !w.refused(g, id, reply) {
+		require.Equal(w.t, w.execute(g, id, c), reply)
+	}
+}
+
+// sessionCommand sends an operation of a session: a new one, the last again, or a
+// late copy of an older one.
+func (w *world) sessionCommand() {
+	if len(w.sessions) < 6 || w.IntN(60) == 0 {
+		w.sessions = append(w.sessions, &worldSession{
+			id: kv.NewSessionID(w.group().store().LogTime()-w.Int64N(int64(time.Second)), w.Uint64()), done: map[uint64]string{},
+		})
+	}
+	c := w.sessions[max(len(w.sessions)-1-w.IntN(8), 0)]
+	n := len(c.ops)
+	if n == 0 || w.IntN(2) == 0 {
+		op, _ := w.prepare(w.line())
+		op.Session, op.Seq = c.id, uint64(n+1)
+		c.ops = append(c.ops, op)
+	} else if w.IntN(3) == 0 {
+		n = w.IntN(n)
+	} else {
+		n--
+	}
+	w.send(c, c.ops[n])
+}
+
+func (w *world) send(c *worldSession, op kv.Command) {
+	id := shard.Of(op.Args[1])
+	g := w.serving(id)
+	reply := w.apply(g, op.Append(nil))
+	if w.refused(g, id, reply) {
+		return
+	}
+	over := g.store().LogTime() >= c.id.Birth()+int64(kv.SessionLifetime)
+	require.Equal(w.t, over, strings.HasPrefix(reply, "-"+kv.CodeSessionExpired+" "), reply)
+	if over || strings.HasPrefix(reply, "-"+kv.CodeSessionInvalid+" ") {
+		return
+	}
+	stale := strings.HasPrefix(reply, "-"+kv.CodeStaleSeq+" ")
+	before, executed := c.done[op.Seq]
+	switch {
+	case stale:
+		require.Less(w.t, op.Seq, c.last, "there is a later one")
+		w.stale++
+	case executed:
+		require.Equal(w.t, before, reply, "a retry gets the reply of that time")
+		w.replies++
+	default:
+		bare := op
+		bare.Session, bare.Seq = kv.SessionID{}, 0
+		require.Equal(w.t, w.execute(g, id, bare), reply)
+		c.done[op.Seq] = reply
+		c.last = max(c.last, op.Seq)
+	}
+	// Scenario: the last operation was executed; wherever its shard is now, its
+	// retry is answered, not refused.
+	if executed && op.Seq == c.last {
+		require.False(w.t, stale)
+	}
+}
+
+// settle has everything arrive, and requires that nothing is lost.
+func (w *world) settle() {
+	newest := uint64(len(w.configs) - 1)
+	for round := 0; ; round++ {
+		require.Less(w.t, round, 5000, "everybody arrives")
+		done := true
+		for _, g := range w.groups {
+			h := g.store().Handover()
+			if h.Settled < newest || len(h.Outgoing) > 0 {
+				done = false
+			}
+			if h.Config == nil || h.Settled == h.Config.Num && h.Settled < newest {
+				w.takeConfig(g)
+			}
+			w.pull(g)
+			w.release(g)
+		}
+		for len(w.pool) > 0 {
+			w.deliver()
+		}
+		if done {
+			break
+		}
+	}
+	owner := w.configs[newest].Owner
+	for _, g := range w.groups {
+		w.requireSame(g)
+		kv.RequireInvariants(w.t, g.store())
+		for id := range owner {
+			want := kv.Elsewhere
+			if owner[id] == g.id {
+				want = kv.Served
+			}
+			if got := g.store().ShardState(shard.ID(id)); got != want {
+				require.Equal(w.t, want, got, "shard %d", id)
+			}
+		}
+	}
+	for _, key := range w.keys {
+		id := shard.Of([]byte(key))
+		for _, read := range []string{"SET " + key + " x XX GET KEEPTTL", "PEXPIRE " + key + " 1 GT", "PEXPIRE " + key + " 100000 LT"} {
+			g := w.groups[owner[id]-1]
+			c, _ := w.prepare(read)
+			reply := w.apply(g, c.Append(nil))
+			require.Equal(w.t, w.execute(g, id, c), reply, key)
+		}
+	}
+}
+
+func TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice(t *testing.T) {
+	seeds := uint64(30)
+	if testing.Short() {
+		seeds = 5
+	}
+	var sum world
+	for seed := range seeds {
+		w := newWorld(t, seed)
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			w.t = t
+			for i := range 1500 {
+				w.step()
+				if i%50 == 0 {
+					g := w.group()
+					w.requireSame(g)
+					kv.RequireInvariants(t, g.replicas[w.IntN(2)])
+				}
+			}
+			w.settle()
+			// Every last operation is answered as it was, and every older one refused.
+			for _, c := range w.sessions {
+				for _, op := range c.ops {
+					w.send(c, op)
+				}
+			}
+		})
+		sum.moved += w.moved
+		sum.stale += w.stale
+		sum.replies += w.replies
+		sum.restored += w.restored
+	}
+	require.Greater(t, sum.moved, 100)
+	require.Greater(t, sum.stale, 100)
+	require.Greater(t, sum.replies, 100)
+	require.Greater(t, sum.restored, 100)
+}
