@@ -232,3 +232,29 @@ func TestPeersThatCannotBeStored(t *testing.T) {
 	require.NotNil(t, other.peers)
 	g.requireConverged()
 }
+
+// TestReadmittedMemberTellsNoSlot: what a member holds when it is let back need not
+// be durable yet. If it told, the others would call its disk old after a crash.
+func TestReadmittedMemberTellsNoSlot(t *testing.T) {
+	g := formed(t, 3, Options{})
+	m := g.followers()[0]
+	m.loseDisk()
+	m.start()
+	var told []paxos.Holding
+	g.filter = func(e paxos.Envelope) bool {
+		if s, ok := e.Message.(paxos.Started); ok && e.From == m.index {
+			told = append(told, s.Holding)
+		}
+		return true
+	}
+	g.run(2 * time.Second)
+	require.NotEmpty(t, told)
+	for _, h := range told {
+		require.Equal(t, paxos.Holding{Boot: m.identity.Boot, BootID: m.identity.BootID}, h)
+	}
+	m.restart()
+	told = nil
+	g.run(2 * time.Second)
+	require.NotZero(t, told[0].Last, "what was replayed is durable")
+	require.Equal(t, m.r.core.Promised(), told[0].Promised)
+}

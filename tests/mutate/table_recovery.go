@@ -92,6 +92,22 @@ func recovery() []mutation {
 			catch: []command{named("./paxos", "^TestOldCopyVotesNoMore$"), simulation(1000)},
 		},
 		{
+			name: "old-copy-not-told", section: section,
+			rule: "a replica of whose disk a member remembers more than it holds runs on an old copy",
+			edits: []edit{{"replica/peers.go",
+				`case m.Boot > r.id.Boot, m.Boot == r.id.Boot && m.BootID != r.id.BootID:`,
+				`case false:`}},
+			catch: []command{named("./replica", "^TestOldCopyWithoutALossIsALostDisk$"), simulation(200)},
+		},
+		{
+			name: "remembered-before-it-is-durable", section: section,
+			rule: "what a member remembers of a disk was durable when it was said",
+			edits: []edit{{"replica/forming.go",
+				"\t\tr.startPeers(false)\n\t\treturn\n",
+				"\t\tr.startPeers(true)\n\t\treturn\n"}},
+			catch: []command{named("./replica", "^TestReadmittedMemberTellsNoSlot$"), simulation(1000)},
+		},
+		{
 			name: "back-before-its-state-is-durable", section: section,
 			rule: "promise and epoch are in the log before IDENTITY says that the replica votes again",
 			edits: []edit{{"replica/recovery.go",

@@ -90,8 +90,8 @@ func storage() []mutation {
 			name: "sessions-not-in-snapshot", section: "docs/format.md, image",
 			rule: "the table of sessions is part of a snapshot",
 			edits: []edit{
-				{"kv/image.go", "\tm.sessions.Ascend(func(e session) bool {\n", "\tm.sessions.Ascend(func(e session) bool {\n\t\tif e.seq > 0 {\n\t\t\treturn false\n\t\t}\n"},
-				{"kv/image.go", `uint64(m.sessions.Len()))`, `0)`},
+				{"kv/image.go", "\tm.sessions.Ascend(w.session)\n", ""},
+				{"kv/image.go", `uint64(m.sessions.Len()+sessions))`, `uint64(sessions))`},
 			},
 			catch: []command{named("./kv", "^TestSessionsLiveInSnapshots$")},
 		},
