@@ -19,13 +19,17 @@ const slowAfter = time.Second
 type call struct {
 	what    string // for errors
 	encoded []byte // not changed
-	lane    int
+	// lane returns the lane to send it by.
+	lane func() int
 	// target returns the group to send to, or nil while that is not known.
 	target func() *group
 	// moved takes note of a redirect; learn asks somebody how things are, best one
 	// of the group, which may be nil.
 	moved func(reply string) bool
 	learn func(*group)
+	// moving takes note of a sign that the shard is on its way, or has arrived; nil:
+	// there is no shard.
+	moving func(is bool)
 	// write: only a reply shows that it was not executed once it has been sent.
 	write bool
 
@@ -103,7 +107,7 @@ func (n *network) perform(ctx context.Context, c *call) (Value, error) {
 			continue
 		}
 		addr := g.leader()
-		v, sent, err := n.exchange(ctx, addr, c.lane, c.encoded, func() bool {
+		v, sent, err := n.exchange(ctx, addr, c.lane(), c.encoded, func() bool {
 			c.learn(g)
 			now := c.target()
 			return now != nil && now.leader() != addr
@@ -121,7 +125,11 @@ func (n *network) perform(ctx context.Context, c *call) (Value, error) {
 			}
 			continue
 		}
-		switch judge(v) {
+		verdict := judge(v)
+		if c.moving != nil && (verdict == decided || codeOf(v.Err()) == codeTryAgain) {
+			c.moving(verdict != decided)
+		}
+		switch verdict {
 		case decided:
 			return v, v.Err()
 		case refused:

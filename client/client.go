@@ -15,8 +15,8 @@ import (
 type Options struct {
 	// Dial connects to "host:port" or "unix:/path". The default uses net.Dialer.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// Connections is how many connections there are to each member for reads, and
-	// as many for writes. Default 2.
+	// Connections is how many connections there are to each member for reads, as
+	// many for writes, and as many for shards on their way. Default 2.
 	Connections int
 	// MaxWrites is how many writes may be under way at once, further ones wait.
 	// Each needs a session, which the cluster remembers for an hour. Default 1024.
@@ -75,7 +75,7 @@ func (o Options) Open(ctx context.Context, addrs ...string) (*Client, error) {
 	o.setDefaults()
 	n := newNetwork(o)
 	c := &Client{
-		net: n, routes: &routes{},
+		net: n, routes: newRoutes(),
 		sessions: sessions{use: sessionUse, stop: sessionStop},
 		writing:  make(chan struct{}, o.MaxWrites),
 	}
@@ -108,7 +108,8 @@ func (c *Client) Close() { c.net.close() }
 // call returns a command that goes to the group of a shard.
 func (c *Client) call(what string, lane int, encoded []byte, id shard.ID) *call {
 	return &call{
-		what: what, lane: lane, encoded: encoded,
+		what: what, encoded: encoded,
+		lane:   func() int { return c.routes.lane(id, lane) },
 		target: func() *group { return c.routes.group(id) },
 		moved: func(reply string) bool {
 			addr, ok := parseMoved(reply)
@@ -117,7 +118,8 @@ func (c *Client) call(what string, lane int, encoded []byte, id shard.ID) *call 
 			}
 			return ok
 		},
-		learn: c.learner.learn,
+		learn:  c.learner.learn,
+		moving: func(is bool) { c.routes.setMoving(id, is) },
 	}
 }
 

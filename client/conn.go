@@ -223,7 +223,11 @@ func (c *conn) read() {
 		}
 		req := c.answered()
 		if req == nil {
-			c.fail(fmt.Errorf("%w: %w", errUnasked, v.Err()))
+			err = errUnasked
+			if said := v.Err(); said != nil {
+				err = said // such as that there are too many clients
+			}
+			c.fail(err)
 			return
 		}
 		req.reply <- answer{value: v}

@@ -30,6 +30,7 @@ var (
 // Causes that are no replies.
 var (
 	errNoRoute     = errors.New("nobody is known to serve it yet")
+	errUnwanted    = errors.New("the connection was not needed any more")
 	errSlow        = errors.New("no reply, and another member leads by now")
 	errStalled     = errors.New("nothing was heard on the connection")
 	errUnasked     = errors.New("a reply that nobody asked for")

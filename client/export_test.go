@@ -16,3 +16,13 @@ func (c *Client) IdleSessions() int {
 
 // Writes are the commands that are taken for writes.
 var Writes = writes
+
+// ParseSlots returns the members in a reply of CLUSTER SLOTS.
+func ParseSlots(v Value, asked string) ([]string, error) {
+	ranges, err := parseSlots(v, asked)
+	var all []string
+	for _, r := range ranges {
+		all = append(all, r.members...)
+	}
+	return all, err
+}

@@ -20,6 +20,7 @@ type fake struct {
 	t       testing.TB
 	addr    string
 	peers   []string // of CLUSTER SLOTS, the leader first; by default itself
+	slots   []slots  // instead, if there are several groups
 	mu      sync.Mutex
 	script  func(n int, args []string) action
 	got     [][]string // commands of the script, in order
@@ -139,7 +140,13 @@ func (f *fake) act(args []string) action {
 	defer f.mu.Unlock()
 	switch strings.Join(args, " ") {
 	case "CLUSTER SLOTS":
-		return action{reply: slotsReply(f.peers)}
+		if f.slots != nil {
+			return action{reply: slotsReply(f.slots...)}
+		}
+		if len(f.peers) == 0 {
+			return says("*0")
+		}
+		return action{reply: slotsReply(slots{0, 16383, f.peers})}
 	case "PING":
 		return says("+PONG")
 	case "DISKV.SESSION":
@@ -150,20 +157,31 @@ func (f *fake) act(args []string) action {
 	return f.script(len(f.got)-1, args)
 }
 
-// slotsReply is CLUSTER SLOTS with one group.
-func slotsReply(members []string) string {
-	if len(members) == 0 {
-		return "*0\r\n"
-	}
-	b := resp.AppendArray(nil, 1)
-	b = resp.AppendArray(b, 2+len(members))
-	b = resp.AppendInt(b, 0)
-	b = resp.AppendInt(b, 16383)
-	for _, m := range members {
-		b = resp.AppendArray(b, 3)
-		b = resp.AppendBulkString(b, m)
-		b = resp.AppendInt(b, 0)
-		b = resp.AppendBulkString(b, "id")
+// slots is an entry of CLUSTER SLOTS: the members of a group, the leader first.
+type slots struct {
+	first, last int64
+	members     []string
+}
+
+func slotsReply(ranges ...slots) string {
+	b := resp.AppendArray(nil, len(ranges))
+	for _, r := range ranges {
+		b = resp.AppendArray(b, 2+len(r.members))
+		b = resp.AppendInt(b, r.first)
+		b = resp.AppendInt(b, r.last)
+		for _, m := range r.members {
+			b = resp.AppendArray(b, 3)
+			b = resp.AppendBulkString(b, m)
+			b = resp.AppendInt(b, 0)
+			b = resp.AppendBulkString(b, "id")
+		}
 	}
 	return string(b)
+}
+
+// change changes what a fake says of the cluster, or its script.
+func (f *fake) change(how func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	how()
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -20,9 +21,9 @@ type network struct {
 	nodes   map[string]*node
 }
 
-// node is one member as it is connected to. Reads and writes have connections of
-// their own: the server answers each connection in order, and a read need not
-// wait for the sync of a write that another goroutine has sent.
+// node is one member as it is connected to. The server answers each connection in
+// order, so what takes its time has connections of its own: a read need not wait
+// for the sync of a write that another goroutine has sent.
 type node struct {
 	addr  string
 	lanes [lanes]lane
@@ -32,8 +33,13 @@ type node struct {
 const (
 	laneRead = iota
 	laneWrite
+	// laneMoving is for shards that have just moved: a member makes what comes for
+	// them wait until they have arrived, and with it what stands behind.
+	laneMoving
 	lanes
 )
+
+func onLaneRead() int { return laneRead }
 
 // lane is a few connections that are used in turn.
 type lane struct {
@@ -139,7 +145,7 @@ func (nd *node) idle() bool {
 func (nd *node) close() {
 	nd.each(func(s *slot) {
 		if s.conn != nil {
-			s.conn.fail(net.ErrClosed)
+			s.conn.fail(errUnwanted)
 			s.conn = nil
 		}
 	})
@@ -147,16 +153,21 @@ func (nd *node) close() {
 
 // exchange sends a command to a member, once: see [conn.exchange].
 func (n *network) exchange(ctx context.Context, addr string, lane int, encoded []byte, impatient func() bool) (v Value, sent bool, err error) {
-	nd := n.node(addr)
-	if nd == nil {
-		return Value{}, false, ErrClosed
+	for {
+		nd := n.node(addr)
+		if nd == nil {
+			return Value{}, false, ErrClosed
+		}
+		l := &nd.lanes[lane]
+		c, err := n.connect(ctx, addr, &l.slots[l.next.Add(1)%uint32(len(l.slots))])
+		if err != nil {
+			return Value{}, false, err
+		}
+		v, sent, err = c.exchange(ctx, encoded, impatient)
+		if err == nil || sent || !errors.Is(err, errUnwanted) {
+			return v, sent, err
+		}
 	}
-	l := &nd.lanes[lane]
-	c, err := n.connect(ctx, addr, &l.slots[l.next.Add(1)%uint32(len(l.slots))])
-	if err != nil {
-		return Value{}, false, err
-	}
-	return c.exchange(ctx, encoded, impatient)
 }
 
 // connect returns the connection in a slot, which it makes if there is none.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"diskv/shard"
 )
@@ -15,6 +16,9 @@ import (
 // whoever is asked in error says so.
 type routes struct {
 	of [shard.Count]atomic.Pointer[group]
+	// moving says until when a shard is taken for one on its way: in ms since start.
+	moving [shard.Count]atomic.Int64
+	start  time.Time
 
 	mu     sync.Mutex
 	groups []*group
@@ -23,12 +27,40 @@ type routes struct {
 // group returns the one of a shard, or nil.
 func (r *routes) group(id shard.ID) *group { return r.of[id].Load() }
 
+// movingFor is how long a shard is taken for one on its way after the last sign of
+// that: a little longer than a member has a command wait for one.
+const movingFor = 2 * time.Second
+
+func newRoutes() *routes { return &routes{start: time.Now()} }
+
+// setMoving notes a sign that a shard is on its way, or, with false, that it has
+// arrived.
+func (r *routes) setMoving(id shard.ID, is bool) {
+	until := int64(0)
+	if is {
+		until = (time.Since(r.start) + movingFor).Milliseconds()
+	} else if r.moving[id].Load() == 0 {
+		return
+	}
+	r.moving[id].Store(until)
+}
+
+// lane returns that for a command on a shard, which is the usual one unless the
+// shard is on its way.
+func (r *routes) lane(id shard.ID, usual int) int {
+	if until := r.moving[id].Load(); until != 0 && until > time.Since(r.start).Milliseconds() {
+		return laneMoving
+	}
+	return usual
+}
+
 // moved notes that addr leads the group that serves a shard. It returns true if
 // that is more than another leader of the same group: there is more to learn then.
 func (r *routes) moved(id shard.ID, addr string) (news bool) {
 	if g := r.of[id].Load(); g != nil && g.lead(addr) {
 		return false
 	}
+	r.setMoving(id, true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, g := range r.groups {
@@ -75,8 +107,10 @@ func (r *routes) install(ranges []slotRange, from string) {
 		if !slices.Contains(groups, g) {
 			groups = append(groups, g)
 		}
-		for id := int(sr.first); id <= int(sr.last); id++ {
-			r.of[id].Store(g)
+		for i := int(sr.first); i <= int(sr.last); i++ {
+			if old := r.of[i].Swap(g); old != nil && old != g {
+				r.setMoving(shard.ID(i), true)
+			}
 		}
 	}
 	for i := range r.of {

@@ -41,7 +41,7 @@ func (c *Client) scanGroup(ctx context.Context, g *group, match string, yield fu
 			words = append(words, "MATCH", match)
 		}
 		v, err := c.net.perform(ctx, &call{
-			what: "SCAN", lane: laneRead, encoded: resp.AppendCommand(nil, Query(words...).Args...),
+			what: "SCAN", lane: onLaneRead, encoded: resp.AppendCommand(nil, Query(words...).Args...),
 			target: func() *group { return g },
 			moved: func(reply string) bool {
 				addr, ok := parseMoved(reply)

@@ -158,7 +158,7 @@ func (s *Shardmaster) change(ctx context.Context, words ...string) (uint64, erro
 // do sends a command to the leader of the shardmasters.
 func (s *Shardmaster) do(ctx context.Context, write bool, words ...string) (Value, error) {
 	c := &call{
-		what: "DISKV.SHARDS " + words[0], lane: laneRead, write: write,
+		what: "DISKV.SHARDS " + words[0], lane: onLaneRead, write: write,
 		encoded: resp.AppendCommand(nil, Query(append([]string{"DISKV.SHARDS"}, words...)...).Args...),
 		target:  s.target, moved: s.moved, learn: func(*group) {},
 	}
