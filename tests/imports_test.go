@@ -20,7 +20,7 @@ const module = "diskv"
 
 // pure are the packages that decide. They take the time, the disk's answers and
 // chance as inputs, so that the same inputs always give the same outputs.
-var pure = []string{"paxos", "replica", "kv", "shard", "shardmaster"}
+var pure = []string{"paxos", "replica", "kv", "shard", "shardmaster", "handover"}
 
 // arrows says which packages of this module each may import. A directory
 // without a line may import none, and everything below a directory has that
@@ -33,9 +33,10 @@ var arrows = map[string][]string{
 	"shard":       {"internal/wire"},
 	"kv":          {"shard", "internal/wire", "internal/resp"},
 	"shardmaster": {"shard", "internal/wire", "internal/resp"},
+	"handover":    {"kv", "shard", "internal/resp"},
 	"client":      {"shard", "internal/resp"},
 	"server": {
-		"server", "replica", "paxos", "kv", "shard", "shardmaster", "wal", "snapshot",
+		"server", "replica", "paxos", "kv", "handover", "shard", "shardmaster", "wal", "snapshot",
 		"internal/resp", "internal/wire",
 	},
 	// What carries bytes between peers knows nothing of what they mean.

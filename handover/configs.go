@@ -1,0 +1,132 @@
+package handover
+
+import (
+	"fmt"
+
+	"diskv/internal/resp"
+	"diskv/kv"
+	"diskv/shard"
+)
+
+// first is what a group that has no config yet has learned on the way to one.
+type first struct {
+	joined   uint64        // the config in which the group joined; zero: not known
+	previous *shard.Config // the one before it
+}
+
+// passed is what a group tells the shardmasters: everything that the config
+// Settled gave to it is here, and whether nothing is left that others have to get.
+type passed struct {
+	settled uint64
+	drained bool
+}
+
+// stepConfig asks for the next config, when there is room for one.
+func (m *Mover) stepConfig() {
+	switch {
+	case len(m.state.Incoming) > 0:
+	case m.state.Config == nil:
+		m.stepFirst()
+	case m.due(&m.config):
+		m.queryConfig(m.state.Config.Num+1, func(c *shard.Config) { m.take(c, nil) })
+	}
+}
+
+// stepFirst finds the config in which the group joined, and the one before, from
+// which it is seen who had its shards.
+func (m *Mover) stepFirst() {
+	f := &m.first
+	switch {
+	case !m.due(&m.config):
+	case f.joined == 0:
+		m.put(&m.config, nil, m.onGroups, word("DISKV.SHARDS"), word("GROUPS"))
+	case f.previous == nil && f.joined > 1:
+		m.queryConfig(f.joined-1, func(c *shard.Config) { f.previous = c; m.again(&m.config, 0) })
+	default:
+		previous := f.previous
+		if previous == nil {
+			previous = &shard.Config{}
+		}
+		m.queryConfig(f.joined, func(c *shard.Config) { m.take(c, previous) })
+	}
+}
+
+// queryConfig asks the shardmasters for a config.
+func (m *Mover) queryConfig(num uint64, use func(*shard.Config)) {
+	m.put(&m.config, nil, func(v resp.Value, err error) {
+		if err == nil {
+			var c *shard.Config
+			if c, err = shard.DecodeConfig(v.Str); err == nil && c.Num == num {
+				use(c)
+				return
+			}
+		}
+		m.first = first{} // it may have been compacted meanwhile
+		m.again(&m.config, m.opts.PollInterval)
+	}, word("DISKV.SHARDS"), word("QUERY"), number(num))
+}
+
+// take proposes that the group goes on to a config. Whether it has done so is seen
+// from its state; until then there is time for the proposal to be decided.
+func (m *Mover) take(c, previous *shard.Config) {
+	m.propose(kv.AppendTakeConfig(nil, c, previous))
+	m.again(&m.config, m.opts.PollInterval)
+}
+
+// onGroups reads from the shardmasters' table of groups when this group joined.
+func (m *Mover) onGroups(v resp.Value, err error) {
+	m.again(&m.config, m.opts.PollInterval)
+	if err != nil {
+		return
+	}
+	if g, ok := findGroup(v, m.opts.Group); ok {
+		m.first.joined = g.joined
+		m.again(&m.config, 0)
+	}
+}
+
+// groupEntry is what the shardmasters know of a group.
+type groupEntry struct {
+	joined, settled uint64
+}
+
+// findGroup finds a group in the reply of DISKV.SHARDS GROUPS: of each group its
+// number, "member" or "leaving", the config in which it joined, the one that it has
+// settled, whether it is drained, and its addresses.
+func findGroup(v resp.Value, id shard.GroupID) (groupEntry, bool) {
+	for _, g := range v.Elems {
+		if len(g.Elems) >= 5 && shard.GroupID(g.Elems[0].Int) == id {
+			return groupEntry{joined: uint64(g.Elems[2].Int), settled: uint64(g.Elems[3].Int)}, true
+		}
+	}
+	return groupEntry{}, false
+}
+
+// stepPassed tells the shardmasters how far the group has come, if it has come
+// further than they know.
+func (m *Mover) stepPassed() {
+	now := passed{settled: m.state.Settled, drained: len(m.state.Outgoing) == 0}
+	if now.settled == 0 || now == m.told || !m.due(&m.passed) {
+		return
+	}
+	drained := 0
+	if now.drained {
+		drained = 1
+	}
+	m.put(&m.passed, nil, func(_ resp.Value, err error) {
+		m.again(&m.passed, 0)
+		if err != nil {
+			m.backOff(&m.passed, m.opts.PollInterval, 10*m.opts.PollInterval)
+			return
+		}
+		m.told = now
+	}, word("DISKV.SHARDS"), word("PASSED"), number(m.opts.Group), number(now.settled), number(drained))
+}
+
+// Waiting says, for a group that has no config, what it waits for.
+func (m *Mover) Waiting() string {
+	if m.state.Config != nil || m.first.joined != 0 {
+		return ""
+	}
+	return fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS,... makes it serve shards", m.opts.Group, m.opts.Group)
+}

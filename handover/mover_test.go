@@ -1,0 +1,264 @@
+package handover_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"diskv/handover"
+	"diskv/internal/resp"
+	"diskv/kv"
+	"diskv/shard"
+)
+
+// world is groups without replication, shardmasters that are only a list of
+// configs, and a network that loses, doubles and delays.
+type world struct {
+	t       *testing.T
+	rand    *rand.Rand
+	now     time.Duration
+	configs []*shard.Config // from 0 on
+	groups  []*group
+	flying  []flight
+	faults  bool
+}
+
+type group struct {
+	id    shard.GroupID
+	store *kv.Store
+	mover *handover.Mover
+	slot  uint64
+	up    bool // it leads
+	queue [][]byte
+	told  map[shard.GroupID]uint64
+}
+
+// flight is something on its way, to be done at a time.
+type flight struct {
+	at time.Duration
+	do func()
+}
+
+func newWorld(t *testing.T, seed uint64, groups int) *world {
+	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), configs: []*shard.Config{{}}, faults: true}
+	for i := range groups {
+		id := shard.GroupID(i + 1)
+		w.groups = append(w.groups, &group{
+			id: id, store: kv.NewSharded(id), up: true,
+			mover: handover.New(handover.Options{Group: id, ChunkBytes: 600, Window: 1 + int(seed%4)}),
+		})
+	}
+	return w
+}
+
+func addr(id shard.GroupID) string { return fmt.Sprintf("group:%d", id) }
+
+// reconfigure adds a config in which every shard that the test uses has a random
+// owner, or the same as before.
+func (w *world) reconfigure() {
+	last := w.configs[len(w.configs)-1]
+	next := &shard.Config{Num: last.Num + 1, Owner: last.Owner}
+	for _, g := range w.groups {
+		next.Groups = append(next.Groups, shard.Group{ID: g.id, Servers: []string{addr(g.id)}})
+	}
+	for s := range next.Owner {
+		if next.Owner[s] == 0 || w.rand.IntN(3) == 0 {
+			next.Owner[s] = w.groups[w.rand.IntN(len(w.groups))].id
+		}
+	}
+	w.configs = append(w.configs, next)
+}
+
+// later has something done after a while, perhaps twice, perhaps never.
+func (w *world) later(do func()) {
+	times := 1
+	if w.faults {
+		times = []int{0, 1, 1, 1, 1, 1, 1, 2}[w.rand.IntN(8)]
+	}
+	for range times {
+		w.flying = append(w.flying, flight{at: w.now + time.Duration(w.rand.IntN(20))*time.Millisecond, do: do})
+	}
+}
+
+// step lets a millisecond pass.
+func (w *world) step() {
+	w.now += time.Millisecond
+	due := w.flying
+	w.flying = nil
+	for _, f := range due {
+		if f.at <= w.now {
+			f.do()
+		} else {
+			w.flying = append(w.flying, f)
+		}
+	}
+	for _, g := range w.groups {
+		if w.faults && w.rand.IntN(300) == 0 {
+			g.up = !g.up
+		}
+		out := g.mover.Step(w.now, g.up, g.store.Handover())
+		require.True(w.t, g.up || len(out.Requests)+len(out.Propose) == 0, "who does not lead does nothing")
+		for _, req := range out.Requests {
+			w.later(func() {
+				v := w.answer(g, req)
+				w.later(func() {
+					if v.Kind == 0 {
+						g.mover.Answered(req.ID, v, errors.New("unreachable"))
+						return
+					}
+					g.mover.Answered(req.ID, v, nil)
+				})
+			})
+		}
+		for _, cmd := range out.Propose {
+			w.later(func() { g.apply(cmd) })
+		}
+	}
+}
+
+func (g *group) apply(cmd []byte) string {
+	g.slot++
+	g.store.Begin(g.slot, int64(g.slot)*1e6)
+	return string(g.store.Apply(nil, cmd))
+}
+
+func (g *group) command(words ...string) string {
+	c := kv.Command{}
+	for _, word := range words {
+		c.Args = append(c.Args, []byte(word))
+	}
+	return g.apply(c.Append(nil))
+}
+
+func fail(text string) resp.Value { return resp.Value{Kind: resp.KindError, Str: []byte(text)} }
+
+func integer(n uint64) resp.Value { return resp.Value{Kind: resp.KindInt, Int: int64(n)} }
+
+func array(elems ...resp.Value) resp.Value { return resp.Value{Kind: resp.KindArray, Elems: elems} }
+
+// answer is what the other side says; the zero Value stands for nothing.
+func (w *world) answer(from *group, req handover.Request) resp.Value {
+	args := make([]string, len(req.Args))
+	for i, a := range req.Args {
+		args[i] = string(a)
+	}
+	num := func(i int) uint64 {
+		n, err := strconv.ParseUint(args[i], 10, 64)
+		require.NoError(w.t, err)
+		return n
+	}
+	if req.Servers == nil {
+		require.Equal(w.t, "DISKV.SHARDS", args[0])
+		switch args[1] {
+		case "QUERY":
+			if n := num(2); n < uint64(len(w.configs)) {
+				return resp.Value{Kind: resp.KindBulk, Str: w.configs[n].Append(nil)}
+			}
+			return fail("NOTYET no such config")
+		case "GROUPS":
+			all := array()
+			for _, g := range w.groups {
+				all.Elems = append(all.Elems, array(integer(uint64(g.id)), resp.Value{Kind: resp.KindBulk, Str: []byte("member")}, integer(1), integer(0), integer(0)))
+			}
+			return all
+		case "PASSED":
+			require.Equal(w.t, uint64(from.id), num(2))
+			return integer(uint64(len(w.configs) - 1))
+		}
+	}
+	for _, g := range w.groups {
+		if len(req.Servers) != 1 || addr(g.id) != req.Servers[0] {
+			continue
+		}
+		h := g.store.Handover()
+		switch args[0] {
+		case "DISKV.SETTLED":
+			at := uint64(0)
+			if h.Config != nil {
+				at = h.Config.Num
+			}
+			return array(integer(uint64(g.id)), integer(h.Settled), integer(0), integer(at))
+		case "DISKV.PULL":
+			out, ok := g.store.Outgoing(num(1), shard.GroupID(num(2)))
+			switch {
+			case ok:
+				chunk, err := out.Chunk([]byte(args[3]), int(num(4)))
+				require.NoError(w.t, err)
+				return resp.Value{Kind: resp.KindBulk, Str: chunk}
+			case h.Config != nil && h.Config.Num >= num(1):
+				return fail("GONE")
+			}
+			return fail("NOTYET")
+		}
+	}
+	w.t.Fatalf("request %q to %q", args, req.Servers)
+	return resp.Value{}
+}
+
+// serving returns the group that serves a key; there is never more than one.
+func (w *world) serving(key string) *group {
+	var found *group
+	for _, g := range w.groups {
+		if g.store.ShardState(shard.Of([]byte(key))) == kv.Served {
+			require.Nil(w.t, found, "two groups serve the shard of %s", key)
+			found = g
+		}
+	}
+	return found
+}
+
+// settled reports whether every group has taken the newest config, has what that
+// gives it, and keeps nothing for others.
+func (w *world) settled() bool {
+	for _, g := range w.groups {
+		h := g.store.Handover()
+		if h.Config == nil || h.Settled != uint64(len(w.configs)-1) || len(h.Outgoing) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// TestShardsArriveWhateverIsLost: configs come while requests, answers and proposals
+// are lost, doubled and late and leaders change; when that stops, everything is
+// where the last config wants it, and nothing was lost or doubled on the way.
+func TestShardsArriveWhateverIsLost(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, seed, 3)
+			want := make(map[string]string)
+			for i := range 15_000 {
+				if i%500 == 0 && len(w.configs) < 20 {
+					w.reconfigure()
+				}
+				w.step()
+				key := fmt.Sprint("key", w.rand.IntN(200))
+				if g := w.serving(key); g != nil {
+					require.Equal(t, fmt.Sprintf(":%d\r\n", len(want[key])+1), g.command("APPEND", key, "x"))
+					want[key] += "x"
+				}
+			}
+			w.faults = false
+			for _, g := range w.groups {
+				g.up = true
+			}
+			for i := 0; !w.settled(); i++ {
+				require.Less(t, i, 60_000, "a minute after the faults stopped")
+				w.step()
+			}
+			for key, value := range want {
+				g := w.serving(key)
+				require.NotNil(t, g)
+				require.Equal(t, w.configs[len(w.configs)-1].Owner[shard.Of([]byte(key))], g.id)
+				require.Equal(t, fmt.Sprintf("$%d\r\n%s\r\n", len(value), value), g.command("GET", key))
+			}
+			require.Greater(t, len(want), 150)
+		})
+	}
+}

@@ -1,0 +1,109 @@
+package handover
+
+import (
+	"slices"
+	"time"
+
+	"diskv/internal/resp"
+	"diskv/kv"
+	"diskv/shard"
+)
+
+// release is what is kept of shards that went to another group, until that has
+// them.
+type release struct {
+	config  uint64
+	to      shard.GroupID
+	ask     ask
+	unheard int  // questions in a row to which nobody answered
+	taken   bool // the other group is at the config, or further
+}
+
+// Bounds of the time between two questions whether shards have arrived. Nobody
+// waits for the answer but memory.
+const (
+	releaseAgainFirst = 20 * time.Millisecond
+	releaseAgainLast  = 500 * time.Millisecond
+	// unheardMost is after how many questions in vain the shardmasters are asked
+	// instead: the group may have left, and be gone.
+	unheardMost = 3
+)
+
+// stepReleases asks every group that is to get shards whether it has them.
+func (m *Mover) stepReleases() {
+	m.releases = slices.DeleteFunc(m.releases, func(r *release) bool {
+		ended := !slices.ContainsFunc(m.state.Outgoing, r.is)
+		if ended {
+			m.forget(&r.ask)
+		}
+		return ended
+	})
+	for _, l := range m.state.Outgoing {
+		i := slices.IndexFunc(m.releases, func(r *release) bool { return r.is(l) })
+		if i < 0 {
+			i = len(m.releases)
+			m.releases = append(m.releases, &release{config: l.Config, to: l.To.ID})
+		}
+		r := m.releases[i]
+		switch {
+		case !m.due(&r.ask):
+		case r.unheard >= unheardMost:
+			m.askShardmasters(r)
+		default:
+			m.askTarget(r, l.To.Servers)
+		}
+	}
+}
+
+func (r *release) is(l kv.Leaving) bool { return r.config == l.Config && r.to == l.To.ID }
+
+// askTarget asks the group itself which config it has settled. An answer of
+// another group, at an address that has changed hands, counts for nothing.
+func (m *Mover) askTarget(r *release, servers []string) {
+	m.put(&r.ask, servers, func(v resp.Value, err error) {
+		if err != nil || len(v.Elems) < 4 || shard.GroupID(v.Elems[0].Int) != r.to {
+			r.unheard++
+			m.backOff(&r.ask, releaseAgainFirst, releaseAgainLast)
+			return
+		}
+		r.unheard = 0
+		r.taken = r.taken || uint64(v.Elems[3].Int) >= r.config
+		m.settledAt(r, uint64(v.Elems[1].Int))
+	}, word("DISKV.SETTLED"))
+}
+
+// askShardmasters asks what the group has told the shardmasters. That they do not
+// know it proves nothing: they may be another cluster's.
+func (m *Mover) askShardmasters(r *release) {
+	m.put(&r.ask, nil, func(v resp.Value, err error) {
+		r.unheard = 0
+		if err != nil || v.Kind != resp.KindArray {
+			m.backOff(&r.ask, releaseAgainFirst, releaseAgainLast)
+			return
+		}
+		g, _ := findGroup(v, r.to)
+		m.settledAt(r, g.settled)
+	}, word("DISKV.SHARDS"), word("GROUPS"))
+}
+
+// settledAt takes note of the config that the other group has settled.
+func (m *Mover) settledAt(r *release, settled uint64) {
+	if settled < r.config {
+		m.backOff(&r.ask, releaseAgainFirst, releaseAgainLast)
+		return
+	}
+	m.propose(kv.AppendRelease(nil, r.config, r.to))
+	m.again(&r.ask, answerTimeout)
+}
+
+// Untaken returns the groups that are to get shards and are not known to have
+// applied the config that says so. A client that is sent there would be sent back.
+func (m *Mover) Untaken() []shard.GroupID {
+	var ids []shard.GroupID
+	for _, r := range m.releases {
+		if !r.taken && !slices.Contains(ids, r.to) {
+			ids = append(ids, r.to)
+		}
+	}
+	return ids
+}
