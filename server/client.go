@@ -11,7 +11,6 @@ import (
 	"diskv/internal/resp"
 	"diskv/paxos"
 	"diskv/replica"
-	"diskv/shard"
 )
 
 // Limits of one client.
@@ -36,6 +35,9 @@ type client struct {
 	resp3  bool
 	name   string
 	quit   bool
+
+	forwarded bool       // its commands were forwarded by another member
+	passedOn  forwarding // commands for another member, as they gather
 
 	run      batch
 	submit   input // of run
@@ -159,10 +161,15 @@ func (c *client) command(args [][]byte) {
 		return
 	}
 	c.node.metrics.count(p.spec)
-	if rt := c.node.route.Load(); !rt.leading {
-		c.finishRun()
+	if p.keyed && c.node.onItsWay(p.shard) {
+		c.finishRun() // the command waits, those before it need not
+	}
+	if d := c.node.locate(p.shard, p.keyed); d != (destination{}) {
+		if p.known {
+			c.finishRun()
+		}
 		if !p.known || !c.known(p.encoded) {
-			c.elsewhere(rt, p.shard)
+			c.away(d, p.shard, args, p.write)
 		}
 		return
 	}
@@ -172,11 +179,11 @@ func (c *client) command(args [][]byte) {
 			c.node.opts.Dir, c.node.opts.MinFreeBytes))
 		return
 	}
-	if len(c.run.reqs) > 0 && c.run.write != p.write {
+	if len(c.run.reqs) > 0 && c.run.write != p.write || len(c.passedOn.cmds) > 0 {
 		c.finishRun()
 	}
 	c.run.write = p.write
-	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: p.encoded, shard: p.shard})
+	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: p.encoded, shard: p.shard, keyed: p.keyed})
 	c.runBytes += len(p.encoded)
 }
 
@@ -191,8 +198,10 @@ func (c *client) known(query []byte) bool {
 	return true
 }
 
-// finishRun has the run that has gathered executed, and answers it.
+// finishRun has the run that has gathered executed, here or where it is passed on
+// to, and answers it. There is never one of each.
 func (c *client) finishRun() {
+	c.finishForward()
 	run := &c.run
 	if len(run.reqs) == 0 {
 		return
@@ -221,26 +230,34 @@ func (c *client) finishRun() {
 // outcome answers one request as the replica decided.
 func (c *client) outcome(req *request, write bool) {
 	switch {
-	case req.outcome == replica.Done:
+	case req.outcome == replica.Done && !wrongShard(req.reply):
 		c.reply(req.reply)
 	case req.outcome == replica.Overloaded:
 		c.fail("TRYAGAIN too many commands are waiting to be executed; this one was not")
-	case req.outcome == replica.NotLeader, req.outcome == 0 && !write:
+	case req.outcome == replica.NotLeader, req.outcome == replica.Done, req.outcome == 0 && !write:
 		// Nothing was executed, and nothing will be: the client may repeat it.
-		c.elsewhere(c.node.route.Load(), req.shard)
+		c.repeat(req)
 	default:
 		c.fail("UNKNOWNRESULT the command may have been executed, or may yet be: its outcome could not be learned in time")
 	}
 }
 
-// elsewhere sends a client to the leader. A follower answers no data, not even
-// its own: only the leader knows that it is new.
-func (c *client) elsewhere(rt *route, s shard.ID) {
-	if !rt.known || rt.leading || int(rt.leader) == c.node.opts.Index {
-		c.fail("CLUSTERDOWN " + whyDown(rt))
-		return
+// repeat answers a command that was not executed with where it will be, now. A
+// follower answers no data, not even its own: only the leader knows that it is new.
+func (c *client) repeat(req *request) {
+	switch d := c.node.locate(req.shard, req.keyed); {
+	case d.refusal != "":
+		c.fail(d.refusal)
+	case d.addr != "":
+		moved := "MOVED " + strconv.Itoa(int(req.shard)) + " " + d.addr
+		if words, ok := c.node.service.words(req.encoded); ok && c.forwards() {
+			c.follow(moved, resp.AppendCommand(nil, words...), req.batch.write)
+			return
+		}
+		c.fail(moved)
+	default:
+		c.fail("TRYAGAIN leadership or a shard has gone and come back; the command was not executed")
 	}
-	c.fail("MOVED " + strconv.Itoa(int(s)) + " " + c.node.peerAddr(rt.leader))
 }
 
 func whyDown(rt *route) string {

@@ -46,13 +46,20 @@ var commonHandlers = []handler{
 		Summary: "Describes the server in numbers."}, info},
 	{&kv.Spec{Name: "cluster", Arity: -2, Flags: kv.Stale, Group: "cluster", Since: "3.0.0", Complexity: "O(N)",
 		Summary: "Describes the cluster."}, cluster},
+	{&kv.Spec{Name: "diskv.forwarded", Arity: 1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+		Summary: "Tells that another member forwards its clients' commands on this connection."}, forwarded},
 }
 
 // keyValueHandlers and shardmasterHandlers are all commands of the two services.
 var (
 	keyValueHandlers = newHandlerTable(kv.Commands(), append(slices.Clone(commonHandlers),
 		handler{&kv.Spec{Name: "diskv.session", Arity: 1, Flags: kv.Fast, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
-			Summary: "Returns a fresh session id for DISKV.ONCE."}, session}))
+			Summary: "Returns a fresh session id for DISKV.ONCE."}, session},
+		handler{&kv.Spec{Name: "diskv.pull", Arity: 5, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(N)",
+			Summary: "Returns a piece of the shards that a config moves to another group."}, pull},
+		handler{&kv.Spec{Name: "diskv.settled", Arity: 1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+			Summary: "Tells how far the group has come in taking configs."}, settled},
+	))
 	shardmasterHandlers = newHandlerTable(kv.NewTable(shardsSpec), commonHandlers)
 )
 
@@ -332,11 +339,15 @@ func config(c *client, args [][]byte) {
 }
 
 // session is DISKV.SESSION.
-func session(c *client, _ [][]byte) {
+func session(c *client, args [][]byte) {
 	var birth int64
 	var leading bool
 	if c.node.do(func(r *replica.Replica) { birth, leading = r.LeaderTime() }) != nil || !leading {
-		c.elsewhere(c.node.route.Load(), 0)
+		if d := c.node.locate(0, false); d != (destination{}) {
+			c.away(d, 0, args, false)
+		} else {
+			c.fail("CLUSTERDOWN " + whyDown(c.node.route.Load()))
+		}
 		return
 	}
 	c.out = resp.AppendBulkString(c.out, kv.NewSessionID(birth, randomUint64()).String())

@@ -59,6 +59,11 @@ func (k keyValue) restore(next func() ([]byte, error)) (machine, error) {
 	return keyStore{s}, nil
 }
 
+func (k keyValue) words(encoded []byte) ([][]byte, bool) {
+	c, err := kv.DecodeCommand(encoded)
+	return c.Words(), err == nil
+}
+
 func (k keyValue) handlers() *handlerTable { return keyValueHandlers }
 
 func (k keyValue) prepare(n *Node, args [][]byte) (prepared, []byte) {
@@ -83,8 +88,12 @@ func encodedSize(args [][]byte) int {
 	return size
 }
 
-// topology is that of a group that owns every shard; without a leader it serves none.
+// topology is that of the newest config that this member has applied, or of a group
+// that owns every shard; without a leader that one serves none.
 func (k keyValue) topology(n *Node) topology {
+	if k.group != 0 {
+		return n.shardedTopology()
+	}
 	id := shard.GroupID(n.opts.Group)
 	t := topology{config: &shard.Config{Groups: []shard.Group{{ID: id}}}}
 	for i := range n.opts.Peers {
@@ -97,5 +106,18 @@ func (k keyValue) topology(n *Node) topology {
 		}
 	}
 	_ = n.do(func(r *replica.Replica) { t.epoch = r.Status().Ballot.Round })
+	return t
+}
+
+// shardedTopology is that of a member of a sharded group.
+func (n *Node) shardedTopology() topology {
+	c := n.config()
+	if c == nil {
+		return topology{config: &shard.Config{}}
+	}
+	t := topology{config: c, leaders: n.directory.members(c), epoch: c.Num}
+	if rt := n.route.Load(); rt.known {
+		t.leaders[shard.GroupID(n.opts.Group)] = int(rt.leader)
+	}
 	return t
 }

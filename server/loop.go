@@ -36,12 +36,16 @@ func (n *Node) loop(stop <-chan struct{}) {
 		// The clock is read after the inputs are taken: a process that was stopped
 		// in between would judge a new read by an old clock, and trust a lease.
 		inputs := n.inbox.take(spare[:0])
-		n.replica.Tick(n.now())
+		now := n.now()
+		n.replica.Tick(now)
 		for _, in := range inputs {
 			in(n.replica)
 		}
 		clear(inputs)
 		spare = inputs
+		if n.mover != nil {
+			n.mover.step(n.replica, now.Mono)
+		}
 		n.carryOut(n.replica.Output())
 	}
 }
@@ -66,7 +70,9 @@ func (n *Node) carryOut(out replica.Output) {
 		n.outbox = append(n.outbox, heldBack{sync: out.Sync, messages: out.AfterSync})
 	}
 	for _, reply := range out.Replies {
-		reply.Token.(*request).finish(reply)
+		if req, ok := reply.Token.(*request); ok { // what moves shards looks at the state instead
+			req.finish(reply)
+		}
 	}
 	if out.Identity != nil {
 		n.storeIdentity(out.Identity)
@@ -169,5 +175,8 @@ func (n *Node) publish() {
 	if *n.route.Load() != next {
 		changed := next
 		n.route.Store(&changed)
+	}
+	if n.mover != nil {
+		n.mover.publish(storeOf(n.replica))
 	}
 }

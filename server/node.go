@@ -18,6 +18,7 @@ import (
 	"diskv/paxos"
 	"diskv/replica"
 	"diskv/server/transport"
+	"diskv/shard"
 	"diskv/wal"
 )
 
@@ -48,8 +49,14 @@ type Node struct {
 
 	receiving receiving // the disk worker's
 
-	cluster atomic.Uint64         // cluster id, for the transport
-	route   atomic.Pointer[route] // who leads
+	mover     *shardMover // of a sharded group, else nil
+	directory *directory  // of a cluster's other groups; nil for a group by itself
+
+	forwardLinks *outbound // nil unless commands are forwarded
+
+	cluster atomic.Uint64              // cluster id, for the transport
+	route   atomic.Pointer[route]      // who leads
+	shards  atomic.Pointer[shardTable] // nil for a group by itself
 	lowDisk atomic.Bool
 	failure atomic.Pointer[error]
 	failed  chan struct{} // closed at the first failure
@@ -95,6 +102,16 @@ func open(o Options, lost string) (*Node, error) {
 	n.route.Store(&route{why: "the member is starting"})
 	n.logger = o.Logger.With("group", o.Group, "member", o.Index)
 	n.metrics = newMetrics(n)
+	switch o.Service {
+	case paxos.ServicePlain:
+	case paxos.ServiceSharded:
+		n.mover, n.directory = newShardMover(n), newDirectory(shard.GroupID(o.Group), n.config)
+	case paxos.ServiceShardmaster:
+		n.directory = newDirectory(0, n.newestConfig)
+	}
+	if o.Forward {
+		n.forwardLinks = newForwardLinks()
+	}
 	dir, err := openDir(&o, randomUint64)
 	if err != nil {
 		return nil, withRemedy(err, o.Dir)
@@ -172,6 +189,9 @@ func (n *Node) release() {
 	}
 	if n.http != nil {
 		n.http.close()
+	}
+	if n.mover != nil {
+		n.mover.close()
 	}
 	if n.log != nil {
 		_ = n.log.Close()
@@ -259,6 +279,11 @@ func (n *Node) Run(ctx context.Context) error {
 	var accepting sync.WaitGroup
 	accepting.Go(n.acceptLoop)
 	accepting.Go(n.watchDisk)
+	directory, stopDirectory := context.WithCancel(context.Background())
+	defer stopDirectory()
+	if n.directory != nil {
+		accepting.Go(func() { n.directory.run(directory) })
+	}
 	if n.http != nil {
 		accepting.Go(n.http.serve)
 	}
@@ -282,6 +307,13 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.clients.close()
 	n.transport.Close()
+	stopDirectory()
+	if n.forwardLinks != nil {
+		n.forwardLinks.close()
+	}
+	if n.mover != nil {
+		n.mover.close()
+	}
 	accepting.Wait()
 	n.disk.close()
 	n.saver.close()

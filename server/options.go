@@ -28,6 +28,9 @@ type Options struct {
 	Shardmasters []string
 	Peers        []string // addresses of all members, by index; nil for a single node
 	Index        int      // this member's place in Peers
+	// Forward has commands that another member has to execute passed on to it, for
+	// clients that do not follow redirects.
+	Forward bool
 	// Bootstrap formats an empty directory as a member of a group that has
 	// never formed. It does nothing to a directory that was formatted.
 	Bootstrap bool

@@ -11,6 +11,7 @@ type request struct {
 	batch   *batch
 	encoded []byte
 	shard   shard.ID
+	keyed   bool
 	outcome replica.Outcome // zero: none, the node has ended
 	reply   []byte          // RESP3
 }

@@ -20,6 +20,8 @@ type service interface {
 	// prepare checks any other command as far as that can be done without the state.
 	// refusal is nil, or the error reply. It is called by the client's goroutine.
 	prepare(n *Node, args [][]byte) (p prepared, refusal []byte)
+	// words returns a command that was prepared as a client sends it.
+	words(encoded []byte) (args [][]byte, ok bool)
 	// topology is what CLUSTER describes.
 	topology(n *Node) topology
 }

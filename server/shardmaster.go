@@ -42,6 +42,10 @@ func (shardmasters) restore(next func() ([]byte, error)) (machine, error) {
 	return configs{m}, nil
 }
 
+// words is not known: a command that has come in between two leaders is answered with
+// where to send it.
+func (shardmasters) words([]byte) ([][]byte, bool) { return nil, false }
+
 func (shardmasters) handlers() *handlerTable { return shardmasterHandlers }
 
 // shardsSpec describes DISKV.SHARDS.
@@ -93,12 +97,11 @@ func (n *Node) newestConfig() *shard.Config {
 	return c
 }
 
-// topology is that of the newest config. Who leads the groups is not known here:
-// clients begin with the first member, which sends them on.
+// topology is that of the newest config.
 func (shardmasters) topology(n *Node) topology {
 	c := n.newestConfig()
 	if c == nil {
 		c = &shard.Config{}
 	}
-	return topology{config: c, epoch: c.Num}
+	return topology{config: c, leaders: n.directory.members(c), epoch: c.Num}
 }

@@ -16,8 +16,8 @@ import (
 // master of its shards, the other members are its replicas.
 type topology struct {
 	config *shard.Config
-	// leaders are the members that lead; of a group that is not here the first
-	// member is named.
+	// leaders are the members that lead, as far as is known; of a group that is not
+	// here the first member is named, which sends clients on.
 	leaders map[shard.GroupID]int
 	epoch   uint64
 }

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"diskv/internal/resp"
+	"diskv/shard"
+)
+
+// directory knows who leads the other groups, as far as was heard. It is what
+// redirects and CLUSTER answers name; who is sent to a member that does not lead any
+// more is sent on by that one.
+type directory struct {
+	own    shard.GroupID // not asked
+	config func() *shard.Config
+	out    *outbound
+
+	mu      sync.Mutex
+	leaders map[shard.GroupID]string
+}
+
+const (
+	// directoryInterval is how often the groups are asked who leads them.
+	directoryInterval = 500 * time.Millisecond
+	// directoryTimeout bounds the question to one group.
+	directoryTimeout = 2 * time.Second
+)
+
+// newDirectory returns the directory of the groups of a config, which may change.
+func newDirectory(own shard.GroupID, config func() *shard.Config) *directory {
+	return &directory{own: own, config: config, out: newOutbound(1 << 20), leaders: make(map[shard.GroupID]string)}
+}
+
+// members returns which member leads each group of a config, as far as is known.
+func (d *directory) members(c *shard.Config) map[shard.GroupID]int {
+	out := make(map[shard.GroupID]int)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, g := range c.Groups {
+		if i := slices.Index(g.Servers, d.leaders[g.ID]); i >= 0 {
+			out[g.ID] = i
+		}
+	}
+	return out
+}
+
+// leader returns the address of a group's leader, or of one of its members, or
+// nothing if the config does not name the group.
+func (d *directory) leader(c *shard.Config, id shard.GroupID) string {
+	d.mu.Lock()
+	addr := d.leaders[id]
+	d.mu.Unlock()
+	if addr != "" || c == nil {
+		return addr
+	}
+	if g, ok := c.Group(id); ok && len(g.Servers) > 0 {
+		return g.Servers[0]
+	}
+	return ""
+}
+
+// run asks, again and again, until ctx ends.
+func (d *directory) run(ctx context.Context) {
+	defer d.out.close()
+	ticker := time.NewTicker(directoryInterval)
+	defer ticker.Stop()
+	for {
+		d.round(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// round asks every other group once, all at the same time.
+func (d *directory) round(ctx context.Context) {
+	config := d.config()
+	if config == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, directoryTimeout)
+	defer cancel()
+	var asking sync.WaitGroup
+	for _, g := range config.Groups {
+		if g.ID == d.own {
+			continue
+		}
+		asking.Go(func() {
+			v, err := d.out.ask(ctx, g.Servers, [][]byte{[]byte("DISKV.SETTLED")})
+			if err != nil || v.Kind != resp.KindArray || len(v.Elems) < 5 || shard.GroupID(v.Elems[0].Int) != g.ID {
+				d.forget(g.ID)
+				return
+			}
+			d.mu.Lock()
+			d.leaders[g.ID] = string(v.Elems[4].Str)
+			d.mu.Unlock()
+		})
+	}
+	asking.Wait()
+}
+
+func (d *directory) forget(id shard.GroupID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.leaders, id)
+}

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"diskv/internal/resp"
+)
+
+// forwarding is a run of commands of one client that are to be executed by another
+// member, for clients that know nothing of clusters.
+type forwarding struct {
+	addr  string
+	cmds  [][]byte // encoded
+	write []bool
+	bytes int
+}
+
+// forwardTimeout is how long another member may take to answer: longer than it may
+// take to say that it does not know the outcome.
+const forwardTimeout = 8 * time.Second
+
+// newForwardLinks returns the connections on which commands are forwarded. They say
+// so, since a member that is not right either must answer MOVED, and not send
+// the command round in circles.
+func newForwardLinks() *outbound {
+	o := newOutbound(resp.DefaultMaxReply)
+	o.greeting = [][][]byte{{[]byte("HELLO"), []byte("3")}, {[]byte("DISKV.FORWARDED")}}
+	return o
+}
+
+// forwarded is DISKV.FORWARDED: what comes on this connection has been forwarded once.
+func forwarded(c *client, _ [][]byte) {
+	c.forwarded = true
+	c.out = resp.AppendSimple(c.out, "OK")
+}
+
+// forwards tells whether the client's commands are passed on to where they belong.
+func (c *client) forwards() bool { return c.node.forwardLinks != nil && !c.forwarded }
+
+// forward adds a command to those that are passed on together.
+func (c *client) forward(addr string, args [][]byte, write bool) {
+	f := &c.passedOn
+	if len(c.run.reqs) > 0 || f.addr != addr || len(f.cmds) >= maxRun || f.bytes >= maxRunBytes {
+		c.finishRun()
+	}
+	f.addr = addr
+	encoded := resp.AppendCommand(nil, args...)
+	f.cmds, f.write = append(f.cmds, encoded), append(f.write, write)
+	f.bytes += len(encoded)
+}
+
+// finishForward passes the run on and answers it.
+func (c *client) finishForward() {
+	f := &c.passedOn
+	if len(f.cmds) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
+	defer cancel()
+	replies, err := c.node.forwardLinks.exchange(ctx, f.addr, f.cmds)
+	for i := range f.cmds {
+		switch {
+		case i < len(replies):
+			c.answerForwarded(ctx, f.cmds[i], f.write[i], replies[i])
+		case errors.Is(err, errNotSent) || !f.write[i]:
+			c.fail("CLUSTERDOWN member " + f.addr + " cannot be reached; the command was not executed")
+		default:
+			c.fail("UNKNOWNRESULT the command was passed on to " + f.addr + " and may have been executed: the answer did not come")
+		}
+	}
+	*f = forwarding{}
+}
+
+// answerForwarded passes a reply back. One that names another member, which leads
+// since a moment ago, is followed: that the command was not executed is certain.
+func (c *client) answerForwarded(ctx context.Context, cmd []byte, write bool, v resp.Value) {
+	for range maxHops {
+		var reply resp.ErrorReply
+		if !errors.As(v.Err(), &reply) {
+			break
+		}
+		addr, ok := movedTo(reply)
+		if !ok {
+			break
+		}
+		next, err := c.node.forwardLinks.exchange(ctx, addr, [][]byte{cmd})
+		switch {
+		case len(next) == 1:
+			v = next[0]
+			continue
+		case errors.Is(err, errNotSent) || !write:
+			c.fail("CLUSTERDOWN member " + addr + " cannot be reached; the command was not executed")
+		default:
+			c.fail("UNKNOWNRESULT the command was passed on to " + addr + " and may have been executed: the answer did not come")
+		}
+		return
+	}
+	if strings.HasPrefix(string(v.Str), "MOVED ") && v.Kind == resp.KindError {
+		c.fail("CLUSTERDOWN it is not settled who serves the key")
+		return
+	}
+	c.reply(resp.AppendValue(nil, v))
+}
+
+// follow has a command executed where MOVED says, in place of this member.
+func (c *client) follow(moved string, cmd []byte, write bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
+	defer cancel()
+	c.answerForwarded(ctx, cmd, write, resp.Value{Kind: resp.KindError, Str: []byte(moved)})
+}

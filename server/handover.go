@@ -1,0 +1,182 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"diskv/handover"
+	"diskv/internal/resp"
+	"diskv/kv"
+	"diskv/replica"
+	"diskv/shard"
+)
+
+// shardMover carries out what the leader of a sharded group wants so that shards
+// move: requests to other groups and to the shardmasters, and proposals. All of its
+// methods but those of the requests' goroutines are the loop's.
+type shardMover struct {
+	node  *Node
+	mover *handover.Mover
+	out   *outbound
+
+	store   *kv.Store // that state is of
+	version uint64    // of state
+	state   kv.Handover
+	untaken []shard.GroupID
+	due     bool // something has happened since the last step
+
+	shown        *kv.Store // that the shard table is of which is published
+	shownVersion uint64
+	stepAt       time.Duration
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	asking sync.WaitGroup
+}
+
+// requestTimeout bounds a request of the mover. It is given up there before.
+const requestTimeout = 5 * time.Second
+
+func newShardMover(n *Node) *shardMover {
+	m := &shardMover{
+		node: n, mover: handover.New(handover.Options{Group: shard.GroupID(n.opts.Group)}),
+		out: newOutbound(maxChunkReply), due: true,
+	}
+	m.ctx, m.cancel = context.WithCancelCause(context.Background())
+	return m
+}
+
+// maxChunkReply bounds what another group may answer: a chunk, which may be one
+// largest value alone.
+const maxChunkReply = maxMaxValue + (2 << 20)
+
+// movedShards is the token of what the mover proposes. What has become of it is seen
+// from the group's state.
+type movedShards struct{}
+
+// step has the mover look at where the group stands.
+func (m *shardMover) step(r *replica.Replica, now time.Duration) {
+	store := storeOf(r)
+	if v := store.HandoverVersion(); m.version != v || m.store != store {
+		m.state, m.store, m.version, m.due = store.Handover(), store, v, true
+	}
+	if !m.due && now < m.stepAt+tickInterval {
+		return
+	}
+	m.due, m.stepAt = false, now
+	_, _, leading := r.Leader()
+	out := m.mover.Step(now, leading, m.state)
+	m.untaken = m.mover.Untaken()
+	for _, req := range out.Requests {
+		m.carry(req)
+	}
+	for _, command := range out.Propose {
+		r.Propose(movedShards{}, command)
+	}
+}
+
+// carry carries out a request, in a goroutine of its own: there are never more than
+// one for each stream, for each group that is to get shards, and for the
+// shardmasters.
+func (m *shardMover) carry(req handover.Request) {
+	servers := req.Servers
+	if servers == nil {
+		servers = m.node.opts.Shardmasters
+	}
+	m.asking.Go(func() {
+		ctx, cancel := context.WithTimeout(m.ctx, requestTimeout)
+		defer cancel()
+		v, err := m.out.ask(ctx, servers, req.Args)
+		m.node.inbox.put(func(*replica.Replica) {
+			m.mover.Answered(req.ID, v, err)
+			m.due = true
+		})
+	})
+}
+
+// close ends the requests under way.
+func (m *shardMover) close() {
+	m.cancel(errStopped)
+	m.out.close()
+	m.asking.Wait()
+}
+
+// storeOf returns the key/value store of a replica, which must be one of keys.
+func storeOf(r *replica.Replica) *kv.Store { return r.Machine().(keyStore).Store }
+
+// pull is DISKV.PULL config group cursor limit: the next chunk of what a config
+// moves from here to another group. What is frozen never changes, so any member may
+// answer that has applied the config.
+func pull(c *client, args [][]byte) {
+	config, ok1 := resp.ParseInt(args[1])
+	to, ok2 := resp.ParseInt(args[2])
+	limit, ok3 := resp.ParseInt(args[4])
+	if !ok1 || !ok2 || !ok3 || config < 1 || to < 1 || limit < 1 {
+		c.fail("ERR DISKV.PULL needs the numbers of a config and of a group, a cursor, and a size above 0")
+		return
+	}
+	if c.node.mover == nil {
+		c.fail(errNotSharded)
+		return
+	}
+	var frozen *kv.Outgoing
+	var found, applied bool
+	if c.node.do(func(r *replica.Replica) {
+		store := storeOf(r)
+		frozen, found = store.Outgoing(uint64(config), shard.GroupID(to))
+		h := store.Handover()
+		applied = h.Config != nil && h.Config.Num >= uint64(config)
+	}) != nil {
+		c.fail("CLUSTERDOWN " + errStopped.Error())
+		return
+	}
+	switch {
+	case found:
+		chunk, err := frozen.Chunk(args[3], int(min(limit, maxChunk)))
+		if err != nil {
+			c.fail("ERR " + err.Error())
+			return
+		}
+		c.out = resp.AppendBulk(c.out, chunk)
+	case applied:
+		c.fail(handover.CodeGone + " nothing is kept here that config " + string(args[1]) + " moves to group " + string(args[2]))
+	default:
+		c.fail(handover.CodeNotYet + " config " + string(args[1]) + " has not been applied here")
+	}
+}
+
+// maxChunk is the largest chunk that may be asked for, unless one key is larger.
+const maxChunk = 1 << 20
+
+const errNotSharded = "ERR this group has no shardmasters: it serves every shard, and moves none"
+
+// settled is DISKV.SETTLED: the group, the config of which it has everything,
+// whether nothing is left here that others have to get, the config that it is at,
+// and the address of its leader, or nothing. What has been applied is chosen, so
+// any member may answer.
+func settled(c *client, _ [][]byte) {
+	if c.node.mover == nil {
+		c.fail(errNotSharded)
+		return
+	}
+	var h kv.Handover
+	if c.node.do(func(r *replica.Replica) { h = storeOf(r).Handover() }) != nil {
+		c.fail("CLUSTERDOWN " + errStopped.Error())
+		return
+	}
+	leader := ""
+	if rt := c.node.route.Load(); rt.known {
+		leader = c.node.memberAddr(rt.leader)
+	}
+	at := uint64(0)
+	if h.Config != nil {
+		at = h.Config.Num
+	}
+	c.out = resp.AppendArray(c.out, 5)
+	c.out = resp.AppendInt(c.out, int64(h.Group))
+	c.out = resp.AppendInt(c.out, int64(h.Settled))
+	c.out = resp.AppendInt(c.out, int64(boolInt(len(h.Outgoing) == 0)))
+	c.out = resp.AppendInt(c.out, int64(at))
+	c.out = resp.AppendBulkString(c.out, leader)
+}

@@ -1,0 +1,179 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"diskv/kv"
+	"diskv/paxos"
+	"diskv/shard"
+)
+
+// shardWait is how long a command waits for a shard that is on its way. Most moves
+// of a shard are over sooner; a client that is told TRYAGAIN comes again, but
+// clients count how often, and plain ones do not come at all.
+const shardWait = time.Second
+
+// destination is where a command is to be executed. The zero value is here.
+type destination struct {
+	addr    string // there, another member or group
+	refusal string // nowhere; the error to answer
+}
+
+// config returns the newest config that this member has applied, or nil.
+func (n *Node) config() *shard.Config {
+	if t := n.shards.Load(); t != nil {
+		return t.config
+	}
+	return nil
+}
+
+// locate finds out where a command on a shard, or one without keys, is to be
+// executed.
+func (n *Node) locate(id shard.ID, keyed bool) destination {
+	if t := n.shards.Load(); keyed && t != nil && t.states[id] != kv.Served {
+		if d := n.locateShard(t, id); d != (destination{}) {
+			return d
+		}
+	}
+	rt := n.route.Load()
+	switch {
+	case rt.leading:
+		return destination{}
+	case !rt.known || int(rt.leader) == n.opts.Index:
+		return destination{refusal: "CLUSTERDOWN " + whyDown(rt)}
+	default:
+		return destination{addr: n.memberAddr(rt.leader)}
+	}
+}
+
+// memberAddr returns the address of a member of this group by which clients know it:
+// that of the config, if there is one.
+func (n *Node) memberAddr(id paxos.ReplicaID) string {
+	if c := n.config(); c != nil {
+		if g, ok := c.Group(shard.GroupID(n.opts.Group)); ok && len(g.Servers) == len(n.opts.Peers) {
+			return g.Servers[id]
+		}
+	}
+	return n.peerAddr(id)
+}
+
+// locateShard finds the group of a shard that this one does not serve. The zero
+// destination is this group.
+func (n *Node) locateShard(t *shardTable, id shard.ID) destination {
+	if t.moving(id) && n.route.Load().leading {
+		t = n.awaitShard(id)
+	}
+	owner := t.owner(id)
+	switch {
+	case t.states[id] == kv.Served:
+		return destination{}
+	case t.config == nil:
+		return destination{refusal: "CLUSTERDOWN " + n.whyNoConfig()}
+	case owner == 0:
+		return destination{refusal: fmt.Sprintf("CLUSTERDOWN Hash slot not served: no group has shard %d in config %d", id, t.config.Num)}
+	case uint64(owner) != n.opts.Group:
+		if t.moving(id) && n.route.Load().leading {
+			return destination{refusal: fmt.Sprintf("TRYAGAIN shard %d is on its way to group %d", id, owner)}
+		}
+		return destination{addr: n.directory.leader(t.config, owner)}
+	case !n.route.Load().leading:
+		return destination{} // the leader knows more
+	default:
+		return destination{refusal: fmt.Sprintf("TRYAGAIN shard %d is on its way to this group", id)}
+	}
+}
+
+// awaitShard waits until a shard is not on its way any more, for a bounded time.
+func (n *Node) awaitShard(id shard.ID) *shardTable {
+	deadline := time.NewTimer(shardWait)
+	defer deadline.Stop()
+	for {
+		t := n.shards.Load()
+		if !t.moving(id) || !n.route.Load().leading {
+			return t
+		}
+		select {
+		case <-t.changed:
+		case <-deadline.C:
+			return t
+		case <-n.ended:
+			return t
+		}
+	}
+}
+
+func (n *Node) whyNoConfig() string {
+	return fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS,... makes it serve shards", n.opts.Group, n.opts.Group)
+}
+
+// onItsWay tells whether a command on a shard has to wait before it is known where
+// the shard is.
+func (n *Node) onItsWay(id shard.ID) bool {
+	t := n.shards.Load()
+	return t != nil && t.moving(id)
+}
+
+// wrongShard tells whether a reply says that the group, when the log came to the
+// command, did not serve its shard: it was not executed, and never will be.
+func wrongShard(reply []byte) bool { return bytes.HasPrefix(reply, wrongShardPrefix) }
+
+var wrongShardPrefix = []byte("-" + kv.CodeWrongShard + " ")
+
+// shardTable is where the shards are, as far as this member has applied. It does not
+// change once it is published.
+type shardTable struct {
+	config  *shard.Config // nil: none yet
+	states  [shard.Count]kv.ShardState
+	untaken []shard.GroupID // groups that may not know yet what they get from here
+	changed chan struct{}   // closed when another table is published
+}
+
+// owner returns the group that has a shard by the config, or 0.
+func (t *shardTable) owner(id shard.ID) shard.GroupID {
+	if t.config == nil {
+		return 0
+	}
+	return t.config.Owner[id]
+}
+
+// moving tells whether a shard is on its way: awaited here, or gone from here to a
+// group that would still send its clients back.
+func (t *shardTable) moving(id shard.ID) bool {
+	return t.states[id] == kv.Awaited ||
+		t.states[id] == kv.Elsewhere && len(t.untaken) > 0 && slices.Contains(t.untaken, t.owner(id))
+}
+
+// publish shows the clients where the shards are, if that has changed.
+func (m *shardMover) publish(store *kv.Store) {
+	old := m.node.shards.Load()
+	if old != nil && m.shown == store && m.shownVersion == store.HandoverVersion() && slices.Equal(old.untaken, m.untaken) {
+		return
+	}
+	m.shown, m.shownVersion = store, store.HandoverVersion()
+	next := &shardTable{config: store.Handover().Config, untaken: slices.Clone(m.untaken), changed: make(chan struct{})}
+	for id := range shard.ID(shard.Count) {
+		next.states[id] = store.ShardState(id)
+	}
+	m.node.shards.Store(next)
+	if old != nil {
+		close(old.changed)
+	}
+}
+
+// away answers a command that is not to be executed here, or has it executed there.
+func (c *client) away(d destination, id shard.ID, args [][]byte, write bool) {
+	if d.addr != "" && c.forwards() {
+		c.forward(d.addr, args, write)
+		return
+	}
+	c.finishRun()
+	if d.refusal != "" {
+		c.fail(d.refusal)
+		return
+	}
+	c.fail("MOVED " + strconv.Itoa(int(id)) + " " + d.addr)
+}
