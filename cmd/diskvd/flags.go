@@ -100,6 +100,7 @@ func serveFlags(f *flags) *serveOptions {
 	memberFlags(f, o, "./diskv-data", "127.0.0.1:7379")
 	valueFlags(f, o)
 	f.Uint64Var(&o.opts.Group, "group", 1, "`number` of the replica group, from 1")
+	forwardFlag(f, o, false)
 	f.StringVar(&o.shardmasters, "shardmasters", "", "`addresses` of the shardmasters, with commas between; none: the group serves every shard")
 	return o
 }
@@ -118,6 +119,11 @@ func memberFlags(f *flags, o *serveOptions, dir, listen string) {
 // valueFlags are the flags of what holds keys.
 func valueFlags(f *flags, o *serveOptions) {
 	f.IntVar(&o.opts.MaxValueBytes, "max-value-bytes", 8<<20, "longest key or value in `bytes`")
+}
+
+// forwardFlag is the flag of what passes commands on.
+func forwardFlag(f *flags, o *serveOptions, on bool) {
+	f.BoolVar(&o.opts.Forward, "forward", on, "pass commands on to the member that has to execute them, for clients that do not follow redirects")
 }
 
 // tuningFlags are the flags that all replicas of a process share.

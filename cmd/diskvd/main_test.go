@@ -79,6 +79,7 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		{"--dir=", "no data directory: give --dir"},
 		{"dev --replicas 8", "--replicas 8: must be 1 to 7"},
 		{"dev --port 65535", "--port 65535: must be 1 to 65533"},
+		{"dev --groups 17", "--groups 17: must be 1 to 16"},
 		{"dev --index 1", "flag provided but not defined: -index"},
 		{"--group 0", "--group 0 is the shardmasters': groups have numbers from 1 on"},
 		{"--shardmasters m:1,nowhere", `--shardmasters, member 1: address "nowhere" is neither host:port nor unix:/path`},
@@ -302,6 +303,32 @@ func TestDevRunsAGroup(t *testing.T) {
 	taken := runNow(t, noEnv, append(args, "--dir", t.TempDir())...)
 	require.Equal(t, exitFailure, taken.status)
 	require.Contains(t, taken.stderr, "diskvd: replica 0: --listen: listen tcp 127.0.0.1:")
+}
+
+// TestDevRunsACluster: a plain client can use any member of either group, and all is
+// there after a restart.
+func TestDevRunsACluster(t *testing.T) {
+	port := freePort(t, 9)
+	dir := t.TempDir()
+	args := []string{"dev", "--groups", "2", "--dir", dir, "--port", strconv.Itoa(port), "--min-free-bytes", "1"}
+	p := start(t, args...)
+	said := func(p *process) func() bool {
+		return func() bool {
+			return strings.Contains(p.stdout.String(), "2 groups of 3 replicas, and 3 shardmasters, in "+dir+". Try:\n\n  redis-cli -c ")
+		}
+	}
+	require.Eventually(t, said(p), patience, 5*time.Millisecond)
+	for i := range 6 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i))
+		await(t, addr, "OK", "SET", "a"+strconv.Itoa(i), "v")
+		await(t, addr, "v", "GET", "a"+strconv.Itoa(i))
+	}
+	require.Equal(t, exitOK, p.end())
+	p = start(t, args...)
+	require.Eventually(t, said(p), patience, 5*time.Millisecond)
+	for i := range 6 {
+		await(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port+5-i)), "v", "GET", "a"+strconv.Itoa(i))
+	}
 }
 
 // freePort returns the first of n ports on which nobody listens.
