@@ -33,7 +33,7 @@ const (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// Runs allocate much and keep little, so fewer collections are a third faster.
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(2000)
 	os.Exit(m.Run())
 }
 
