@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"errors"
 	"fmt"
 
 	"diskv/internal/resp"
@@ -8,7 +9,9 @@ import (
 	"diskv/shard"
 )
 
-// first is what a group that has no config yet has learned on the way to one.
+// first is what a group that has no config yet has learned on the way to one. So
+// does a group that left, and comes back when the config after its own is no longer
+// kept.
 type first struct {
 	joined   uint64        // the config in which the group joined; zero: not known
 	previous *shard.Config // the one before it
@@ -25,7 +28,7 @@ type passed struct {
 func (m *Mover) stepConfig() {
 	switch {
 	case len(m.state.Incoming) > 0:
-	case m.state.Config == nil:
+	case m.state.Config == nil, m.state.Config.Num+1 == m.missed:
 		m.stepFirst()
 	case m.due(&m.config):
 		m.queryConfig(m.state.Config.Num+1, func(c *shard.Config) { m.take(c, nil) })
@@ -61,7 +64,11 @@ func (m *Mover) queryConfig(num uint64, use func(*shard.Config)) {
 				return
 			}
 		}
-		m.first = first{} // it may have been compacted meanwhile
+		var refused resp.ErrorReply
+		if errors.As(err, &refused) && refused.Code() == CodeCompacted {
+			m.missed = num
+		}
+		m.first = first{} // which may be no longer kept by now
 		m.again(&m.config, m.opts.PollInterval)
 	}, word("DISKV.SHARDS"), word("QUERY"), number(num))
 }

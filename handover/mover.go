@@ -53,12 +53,14 @@ type Output struct {
 // made again, and how long a proposal may stay without an effect.
 const answerTimeout = 2 * time.Second
 
-// Codes of the errors with which another group says that a chunk is not there.
+// Codes of the errors with which others say that something is not there.
 const (
 	// CodeNotYet: the config has not been applied there yet.
 	CodeNotYet = "NOTYET"
 	// CodeGone: what was asked for was there, and has been let go of.
 	CodeGone = "GONE"
+	// CodeCompacted: the shardmasters no longer keep that config.
+	CodeCompacted = "COMPACTED"
 )
 
 // Mover is the part of a leader that moves shards.
@@ -70,7 +72,8 @@ type Mover struct {
 	lastID uint64
 	asked  map[uint64]*ask
 
-	config   ask // the next config
+	config   ask    // the next config
+	missed   uint64 // one that was asked for and is no longer kept
 	first    first
 	passed   ask
 	told     passed // what the shardmasters have been told

@@ -24,6 +24,8 @@ type world struct {
 	now     time.Duration
 	configs []*shard.Config // from 0 on
 	groups  []*group
+	kept    uint64 // the oldest that the shardmasters still keep
+	joined  map[shard.GroupID]uint64
 	flying  []flight
 	faults  bool
 }
@@ -34,8 +36,6 @@ type group struct {
 	mover *handover.Mover
 	slot  uint64
 	up    bool // it leads
-	queue [][]byte
-	told  map[shard.GroupID]uint64
 }
 
 // flight is something on its way, to be done at a time.
@@ -45,9 +45,11 @@ type flight struct {
 }
 
 func newWorld(t *testing.T, seed uint64, groups int) *world {
-	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), configs: []*shard.Config{{}}, faults: true}
+	t.Helper()
+	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), configs: []*shard.Config{{}}, faults: true, joined: make(map[shard.GroupID]uint64)}
 	for i := range groups {
 		id := shard.GroupID(i + 1)
+		w.joined[id] = 1
 		w.groups = append(w.groups, &group{
 			id: id, store: kv.NewSharded(id), up: true,
 			mover: handover.New(handover.Options{Group: id, ChunkBytes: 600, Window: 1 + int(seed%4)}),
@@ -156,14 +158,18 @@ func (w *world) answer(from *group, req handover.Request) resp.Value {
 		require.Equal(w.t, "DISKV.SHARDS", args[0])
 		switch args[1] {
 		case "QUERY":
-			if n := num(2); n < uint64(len(w.configs)) {
+			n := num(2)
+			if n < w.kept {
+				return fail("COMPACTED config was dropped")
+			}
+			if n < uint64(len(w.configs)) {
 				return resp.Value{Kind: resp.KindBulk, Str: w.configs[n].Append(nil)}
 			}
 			return fail("NOTYET no such config")
 		case "GROUPS":
 			all := array()
 			for _, g := range w.groups {
-				all.Elems = append(all.Elems, array(integer(uint64(g.id)), resp.Value{Kind: resp.KindBulk, Str: []byte("member")}, integer(1), integer(0), integer(0)))
+				all.Elems = append(all.Elems, array(integer(uint64(g.id)), resp.Value{Kind: resp.KindBulk, Str: []byte("member")}, integer(w.joined[g.id]), integer(0), integer(0)))
 			}
 			return all
 		case "PASSED":
@@ -261,4 +267,48 @@ func TestShardsArriveWhateverIsLost(t *testing.T) {
 			require.Greater(t, len(want), 150)
 		})
 	}
+}
+
+// give adds a config in which some shards, that of "key" among them, are a group's.
+func (w *world) give(to shard.GroupID) {
+	last := w.configs[len(w.configs)-1]
+	next := &shard.Config{Num: last.Num + 1, Owner: last.Owner}
+	for _, g := range w.groups {
+		next.Groups = append(next.Groups, shard.Group{ID: g.id, Servers: []string{addr(g.id)}})
+	}
+	for id := shard.ID(12_000); id < 13_000; id++ {
+		next.Owner[id] = to
+	}
+	w.configs = append(w.configs, next)
+}
+
+// TestGroupThatWasAwayMissesConfigs: one that left, was forgotten and joins again
+// cannot have the configs in between, which nobody keeps, and does not need them.
+func TestGroupThatWasAwayMissesConfigs(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.faults = false
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for i := 0; !done(); i++ {
+			require.Less(t, i, 10_000, "ten seconds: %s", what)
+			w.step()
+		}
+	}
+	away, other := w.groups[0], w.groups[1]
+	w.give(away.id)
+	until("the beginning", w.settled)
+	require.Equal(t, ":1\r\n", away.command("APPEND", "key", "x"))
+	w.give(other.id)
+	until("it has left", w.settled)
+
+	away.up = false
+	w.give(other.id)
+	w.give(other.id)
+	until("the others go on", func() bool { return other.store.Handover().Settled == 4 })
+	require.Equal(t, ":2\r\n", other.command("APPEND", "key", "y"))
+	w.kept, w.joined[away.id] = 4, 5
+	w.give(away.id)
+	away.up = true
+	until("it is back", w.settled)
+	require.Equal(t, "$2\r\nxy\r\n", away.command("GET", "key"))
 }
