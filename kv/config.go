@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"sort"
 
 	"diskv/internal/resp"
 	"diskv/shard"
@@ -194,7 +195,6 @@ func (s *Store) await(previous *shard.Config, from shard.GroupID, id shard.ID) {
 }
 
 func (s *Store) findIncoming(from shard.GroupID) (int, bool) {
-	return slices.BinarySearchFunc(s.incoming, from, func(in incoming, from shard.GroupID) int {
-		return cmp.Compare(in.from.ID, from)
-	})
+	i := sort.Search(len(s.incoming), func(i int) bool { return s.incoming[i].from.ID >= from })
+	return i, i < len(s.incoming) && s.incoming[i].from.ID == from
 }

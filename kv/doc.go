@@ -22,11 +22,28 @@
 //   - An operation of a session is applied once. See [SessionID].
 //   - An [Image] stays as it was taken while the store goes on.
 //
-// It leaves to others: which slot a command gets, what the time is, whether a
-// read is linearizable, which group owns a shard, and the connection commands
-// (PING, HELLO, CLUSTER, ...), whose [Spec] a server adds to the [Table].
+// The shards of a store that [New] made are all served, for ever. That of a group
+// among others, [NewSharded], takes the configs that say which group owns which
+// shard, through its log, one after the other:
 //
-// A Store is for one goroutine at a time; only an Image may be read by another.
+//	AppendTakeConfig   freezes what the group loses: [Store.Outgoing] keeps it, and
+//	                   awaits what it gains
+//	AppendInstall      takes in the next [Outgoing.Chunk] of another group; a shard
+//	                   is served with its last key
+//	AppendRelease      drops what another group has installed
+//
+// Each of them may be proposed twice, late or out of order: one that does not fit
+// the state changes nothing. [Store.Handover] says what there is to do. A command
+// on a shard that is not served gets [CodeWrongShard] and was not executed. Why
+// nothing is lost, doubled or served twice is in docs/protocol.md, Moving shards.
+//
+// It leaves to others: which slot a command gets, what the time is, whether a
+// read is linearizable, which group owns a shard, who carries chunks from group to
+// group and when, and the connection commands (PING, HELLO, CLUSTER, ...), whose
+// [Spec] a server adds to the [Table].
+//
+// A Store is for one goroutine at a time; only an Image and an Outgoing may be
+// read by others.
 //
 // Adding a command means one line in the table (commands.go) and one function of
 // type func(*call). The function first reads its arguments, failing on what is
