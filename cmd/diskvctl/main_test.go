@@ -61,7 +61,7 @@ func parse[T any](t *testing.T, o outcome) T {
 	var v T
 	d := json.NewDecoder(strings.NewReader(o.stdout))
 	d.DisallowUnknownFields()
-	require.NoError(t, d.Decode(&v), o.stdout)
+	require.NoError(t, d.Decode(&v), "%d: %s%s", o.status, o.stdout, o.stderr)
 	return v
 }
 

@@ -20,6 +20,7 @@ type standing struct {
 	settled uint64 // it has every shard that the configs up to this one gave it
 	drained bool   // and nobody has to fetch anything from it
 	config  uint64 // the config that it has taken; 0: not known
+	awaited uint64 // how many shards are on their way to it
 }
 
 // awaitSettled waits until every group has what config num gives it and, if a group
@@ -64,7 +65,7 @@ func (a *app) unsettled(ctx context.Context, m *masters, num uint64, leaving sha
 		case s.leaving && s.id != leaving:
 			continue
 		case s.settled < num && s.config >= num:
-			waits = append(waits, fmt.Sprintf("group %d receives shards", s.id))
+			waits = append(waits, fmt.Sprintf("group %d awaits %s", s.id, count(int(s.awaited), "shard")))
 		case s.settled < num && s.config > 0:
 			waits = append(waits, fmt.Sprintf("group %d is at config %d", s.id, s.config))
 		case s.settled < num:
@@ -101,18 +102,19 @@ func (m *masters) standings(ctx context.Context) ([]standing, error) {
 	return out, nil
 }
 
-// ask asks the members of a group how far it is, until one answers.
+// ask asks the members of a group how far it is. What one has
+// applied is chosen, so any may answer; the one that is furthest knows most.
 func (m *masters) ask(ctx context.Context, g client.GroupState) (standing, bool) {
-	for _, addr := range g.Servers {
-		one, cancel := context.WithTimeout(ctx, probeTimeout)
-		v, err := m.client.Ask(one, addr, "DISKV.SETTLED")
-		cancel()
-		if err != nil || len(v.Elems) < 4 || shard.GroupID(v.Elems[0].Int) != g.ID {
+	out, found := standing{id: g.ID}, false
+	for _, one := range probe(ctx, m.client, g.Servers) {
+		if one.err != nil || one.number("group") != uint64(g.ID) {
 			continue
 		}
-		return standing{
-			id: g.ID, settled: uint64(v.Elems[1].Int), drained: v.Elems[2].Int != 0, config: uint64(v.Elems[3].Int),
-		}, true
+		if settled := one.number("config_settled"); !found || settled > out.settled || one.number("config") > out.config {
+			out.settled, out.config = settled, one.number("config")
+			out.drained, out.awaited = one.number("handovers_outgoing") == 0, one.number("shards_awaited")
+			found = true
+		}
 	}
-	return standing{}, false
+	return out, found
 }

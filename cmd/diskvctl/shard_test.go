@@ -1,34 +1,20 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"diskv/paxos"
-	"diskv/server"
 	"diskv/shard"
 	"diskv/tests/inproc"
 )
 
-// startMasters starts a group of shardmasters.
-func startMasters(t *testing.T, size int) *inproc.Group {
-	t.Helper()
-	return inproc.Start(t, size, func(o *server.Options) { o.Service, o.Group = paxos.ServiceShardmaster, 0 })
-}
-
-// startSharded starts a group that serves what the shardmasters give it.
-func startSharded(t *testing.T, masters *inproc.Group, id uint64, size int) *inproc.Group {
-	t.Helper()
-	return inproc.Start(t, size, func(o *server.Options) {
-		o.Service, o.Group, o.Shardmasters = paxos.ServiceSharded, id, masters.Addrs
-	})
-}
-
 func TestShardVerbs(t *testing.T) {
-	masters := startMasters(t, 3)
-	one, two := startSharded(t, masters, 1, 3), startSharded(t, masters, 2, 1)
+	masters := inproc.StartShardmasters(t, 3)
+	one, two := inproc.StartSharded(t, masters, 1, 3), inproc.StartSharded(t, masters, 2, 1)
 	do := at(t, masters.Addrs[0])
 	join := func(id string, g *inproc.Group, more ...string) []string {
 		return append(append([]string{"shard", "join", id}, g.Addrs...), more...)
@@ -65,7 +51,7 @@ func TestShardVerbs(t *testing.T) {
 	left := parse[changeJSON](t, do("shard", "leave", "2", "--dry-run", "--json"))
 	require.Equal(t, 8195, left.Moves[0].Shards)
 
-	require.Equal(t, uint64(1), parse[configJSON](t, do("shard", "query", "1", "--json")).Config)
+	require.Equal(t, uint64(3), parse[configJSON](t, do("shard", "query", "3", "--json")).Config)
 	got = do("shard", "query", "99")
 	require.Equal(t, exitNotFound, got.status)
 	require.Contains(t, got.stderr, "config 99: not found: NOTYET the newest config is 3")
@@ -77,8 +63,8 @@ func TestShardVerbs(t *testing.T) {
 }
 
 func TestWhatCannotWorkIsRefusedAtOnce(t *testing.T) {
-	masters := startMasters(t, 1)
-	one, two := startSharded(t, masters, 1, 3), startSharded(t, masters, 2, 3)
+	masters := inproc.StartShardmasters(t, 1)
+	one, two := inproc.StartSharded(t, masters, 1, 3), inproc.StartSharded(t, masters, 2, 3)
 	plain := inproc.Start(t, 1)
 	do := at(t, masters.Addrs...)
 	refused := func(want string, args ...string) {
@@ -126,4 +112,46 @@ func TestMovesBetween(t *testing.T) {
 		{From: 1, To: 2, Shards: 3, Ranges: []string{"0-1", "5"}}, {From: 1, To: 3, Shards: 1, Ranges: []string{"16383"}},
 	}, movesBetween(before, after))
 	require.Equal(t, "0 2 4 6 and 1 more", briefTexts(strings.Fields("0 2 4 6 8")))
+}
+
+func TestMovesAreWaitedFor(t *testing.T) {
+	masters := inproc.StartShardmasters(t, 1)
+	one, two := inproc.StartSharded(t, masters, 1, 1), inproc.StartSharded(t, masters, 2, 1)
+	do := at(t, masters.Addrs...)
+	join := func(id string, g *inproc.Group) []string {
+		return append([]string{"shard", "join", id}, g.Addrs...)
+	}
+	got := do(join("1", one)...)
+	require.Equal(t, exitOK, got.status, got.stderr)
+	require.Contains(t, got.stdout, "config 1 is made, and every shard is where it belongs\n")
+	for i := range 100 {
+		require.Equal(t, exitOK, do("set", "key-"+strconv.Itoa(i), "v").status)
+	}
+	made := parse[changeJSON](t, do(append(join("2", two), "--json")...))
+	require.True(t, made.Settled)
+	require.Len(t, strings.Fields(do("scan").stdout), 100)
+	s := parse[clusterStatus](t, do("status", "--json"))
+	require.True(t, s.Healthy)
+	require.Equal(t, "nothing to do", s.Next)
+	require.EqualValues(t, 2, *s.Groups[1].Settled)
+
+	got = do("shard", "leave", "1")
+	require.Equal(t, exitOK, got.status, got.stderr)
+	require.Contains(t, got.stdout, "config 3 is made; group 1 is drained: its processes can be stopped\n")
+	one.Stop(0)
+	require.Len(t, strings.Fields(do("scan").stdout), 100)
+	require.Equal(t, exitOK, do("get", "key-7").status)
+	require.Equal(t, exitOK, do("status").status, "who has left is of no concern")
+
+	// What cannot end is not waited for longer than it is said.
+	got = do(append(join("1", one), "--force", "--wait", "300ms")...)
+	require.Equal(t, exitUnsettled, got.status)
+	require.Contains(t, got.stderr, "config 4: 1 of 2 groups settled; group 1 has not said that it has taken it\n")
+	require.Contains(t, got.stderr, "diskvctl: config 4: the change is made, but data still moves: ")
+	got = do("status")
+	require.Equal(t, exitUnhealthy, got.status)
+	require.Contains(t, got.stdout, "group 1: 8192 shards, settled up to config 0, DOWN\n")
+	one.Run(0)
+	require.Eventually(t, func() bool { return do("status").status == exitOK }, patience, 10*time.Millisecond)
+	require.Equal(t, exitOK, do("shard", "balance").status)
 }

@@ -43,14 +43,14 @@ func TestStatusOfAPlainGroup(t *testing.T) {
 }
 
 func TestStatusOfACluster(t *testing.T) {
-	masters := startMasters(t, 3)
+	masters := inproc.StartShardmasters(t, 3)
 	do := at(t, masters.Addrs[1])
 	got := do("status")
 	require.Equal(t, exitOK, got.status, got.stdout)
 	require.Contains(t, got.stdout, "config 0\n\nshardmasters: up, can lose 1 more\n")
 	require.Contains(t, got.stdout, "next: no group has joined yet: diskvctl shard join GROUP ADDRESS...\n")
 
-	one := startSharded(t, masters, 1, 3)
+	one := inproc.StartSharded(t, masters, 1, 3)
 	require.Equal(t, exitOK, do(append(append([]string{"shard", "join", "1"}, one.Addrs...), "--wait", "0")...).status)
 	s := parse[clusterStatus](t, at(t, one.Addrs[2])("status", "--json"))
 	require.EqualValues(t, 1, *s.Config)
