@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -90,7 +89,7 @@ func TestGroupThatIsDownHoldsUpNoOther(t *testing.T) {
 	defer cancel()
 	_, err = k.getWithin(short, "of-1")
 	require.Error(t, err)
-	require.True(t, errors.Is(err, context.DeadlineExceeded), err)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 	k.mustAppend(t, "of-2", ".")
 	k.mustAppend(t, "of-3", ".")
 	require.NoError(t, c.Group(1).Start())
