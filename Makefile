@@ -15,10 +15,10 @@ GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./cmd/... ./internal/... ./tests/crash/... ./tests/proc/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz sim explore mutate crash lab compat bench lint fmt tidy clean
+.PHONY: help build test race fuzz sim sim-groups explore mutate crash lab compat bench lint fmt tidy clean
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 build: ## build the programs into bin/
 	$(GO) build -o $(BIN)/ ./cmd/...
@@ -37,6 +37,9 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 
 sim: ## simulate SEEDS (1000) runs of OPS (500) client operations
 	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 60m -sim.seeds=$(SEEDS) -sim.ops=$(OPS)
+
+sim-groups: ## simulate SEEDS (1000) runs of several groups between which shards move
+	$(GO) test ./tests/sim -run '^TestGroups$$' -count=1 -v -timeout 60m -sim.groupseeds=$(SEEDS) -sim.ops=$(OPS)
 
 explore: ## search the consensus core exhaustively, deeper than the tests do
 	$(GO) test ./tests/explore -count=1 -v -timeout 60m -explore.deep

@@ -4,7 +4,6 @@ import (
 	"math/bits"
 	"time"
 
-	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
 )
@@ -365,7 +364,7 @@ func (c *checker) logTime(n *node, st *replica.Status) {
 	}
 	elapsed := int64(c.w.now)
 	ahead := st.LogTime - (epoch + elapsed)
-	if limit := int64(100*time.Millisecond) + int64(float64(elapsed)*c.w.plan.drift); ahead > limit {
+	if limit := int64(100*time.Millisecond) + int64(float64(elapsed)*c.w.maxDrift()); ahead > limit {
 		c.w.fail("member %d: log time is %v ahead of the clocks of the majority", n.id, time.Duration(ahead))
 	}
 }
@@ -384,37 +383,63 @@ func (c *checker) applied(n *node, s paxos.Slot, history uint64) {
 	}
 }
 
-// executed is told of a command that a member applies. The first member to apply
-// a slot makes it count.
-func (c *checker) executed(n *node, s paxos.Slot, command []byte) {
-	if c.slot(s).applied {
+// executed is told of a command that a member applies, and of its reply. The first
+// member to apply a slot makes it count.
+func (c *checker) executed(m *machine, command, reply []byte) {
+	n, s := m.node, paxos.Slot(m.slot)
+	first := !c.slot(s).applied
+	switch {
+	case c.w.service == paxos.ServiceShardmaster:
+		if first {
+			c.w.moves.made(m.masters)
+		}
+		return
+	case c.handsOver(command):
+		c.w.moves.handedOver(m, reply, first)
+		return
+	case !first:
 		return
 	}
-	cmd, err := kv.DecodeCommand(command)
-	number := int(cmd.MaxValue) - minLimit
-	if err != nil || number < 0 || number >= len(c.w.history) {
-		c.w.fail("member %d applies in slot %d a command that no client sent: %v", n.id, s, err)
+	op := c.commandOf(command)
+	switch {
+	case op == nil:
+		c.w.fail("member %d applies in slot %d a command that no client sent", n.id, s)
 		return
+	case wrongShard(reply):
+		c.w.mark(MarkRefusedInLog)
+		return
+	case c.w.service == paxos.ServiceSharded:
+		c.w.moves.executed(m, op)
 	}
-	op := c.w.history[number]
-	if op.applied != 0 && !op.once {
+	refused := isError(reply)
+	switch {
+	case refused && op.applied == 0:
+	case op.applied == 0:
+		op.applied, op.by, op.outcome = c.w.now, c.w, string(reply)
+	case !op.once:
 		c.w.fail("member %d applies in slot %d %v, which was applied before, at %v", n.id, s, op, op.applied)
-	}
-	if op.applied == 0 {
-		op.applied = c.w.now
+	case refused:
+		c.w.mark(MarkLateRefused)
+		if op.by != c.w {
+			c.w.mark(MarkLateRefusedElsewhere)
+		}
+	case op.outcome != string(reply):
+		c.w.fail("member %d applies in slot %d %v again, with the result %q; at %v it was %q", n.id, s, op, reply, op.applied, op.outcome)
+	case op.by != c.w:
+		c.w.mark(MarkRetryElsewhere)
 	}
 }
 
 // answered is told of a result that has reached the client, from a member that had
 // then applied a slot.
-func (c *checker) answered(a *attempt, applied paxos.Slot) {
+func (c *checker) answered(a *attempt, applied paxos.Slot, refused bool) {
 	op := a.op
 	if op.reads() {
 		if applied < a.floor {
 			c.w.fail("client %d: %v was answered from the state of slot %d; slot %d had been applied before it was asked",
 				op.client, op, applied, a.floor)
 		}
-	} else if op.applied == 0 {
+	} else if op.applied == 0 && !refused {
 		c.w.fail("client %d got a result of %v, which no member has applied", op.client, op)
 	}
 }

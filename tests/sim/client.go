@@ -7,6 +7,7 @@ import (
 	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
+	"diskv/shard"
 )
 
 // client does one operation after the other. It asks a member, follows the
@@ -24,6 +25,8 @@ type client struct {
 	op      *operation    // under way
 	try     *attempt      // of op, that may still be answered
 	target  paxos.ReplicaID
+	targets []paxos.ReplicaID   // of the other groups, by index
+	places  map[shard.ID]*group // where shards are, as far as was heard
 	session kv.SessionID
 	seq     uint64
 	logTime int64 // newest that an answer has shown
@@ -41,10 +44,11 @@ type attempt struct {
 }
 
 func newClient(w *world, id int) *client {
-	at := w.groups[id%len(w.groups)]
+	at := w.stores[id%len(w.stores)]
 	c := &client{
 		w: w, at: at, id: id, dice: newDice(w.seed, 200+uint64(id)),
 		target: paxos.ReplicaID(id % at.plan.size), think: w.load.think,
+		targets: make([]paxos.ReplicaID, len(w.stores)), places: make(map[shard.ID]*group),
 	}
 	if id > 0 && c.dice.chance(0.25) {
 		// One that only reads is never held up by a write at a leader that has
@@ -69,6 +73,12 @@ func (c *client) begin(op *operation) {
 	c.idle = false
 	c.op = op
 	op.call = c.w.now
+	if c.w.moves != nil {
+		op.tenure = c.w.moves.tenures[op.shard()].since
+		if at := c.places[op.shard()]; at != nil {
+			c.turn(at)
+		}
+	}
 	if !c.w.calm && c.dice.chance(c.w.load.roam) {
 		c.target = paxos.ReplicaID(c.dice.IntN(c.at.plan.size))
 	}
@@ -141,6 +151,9 @@ type answer struct {
 	known   bool // leader is meaningful
 	logTime int64
 	applied paxos.Slot
+
+	wrong bool   // the group does not serve the shard: it was not executed
+	owner *group // that does, by the member's config, or nil
 }
 
 // answer takes a member's answer, which may be late.
@@ -150,12 +163,17 @@ func (c *client) answer(a *attempt, r answer) {
 		return
 	}
 	w.trace.note(w.now, noteReturn, uint64(c.id)<<8|uint64(r.outcome), fingerprint(r.data))
+	if r.wrong {
+		a.ended = true
+		c.redirected(a, r.owner)
+		return
+	}
 	c.logTime = max(c.logTime, r.logTime)
 	switch r.outcome {
 	case replica.Done:
 		a.ended = true
-		a.at.check.answered(a, r.applied)
-		c.done(a, r.data)
+		a.at.check.answered(a, r.applied, isError(r.data))
+		c.done(a, r.data, r.logTime)
 	case replica.NotLeader:
 		w.mark(MarkNotLeader)
 		a.ended = true
@@ -175,10 +193,79 @@ func (c *client) answer(a *attempt, r answer) {
 	}
 }
 
+// redirected goes to the group that is said to have the shard, or waits until the
+// one that was asked has it.
+func (c *client) redirected(a *attempt, owner *group) {
+	id := a.op.shard()
+	switch owner {
+	case a.at:
+		c.w.mark(MarkAwaited)
+	case nil:
+		c.turn(c.w.stores[c.dice.IntN(len(c.w.stores))])
+	default:
+		c.w.mark(MarkRedirected)
+		c.places[id] = owner
+		c.turn(owner)
+	}
+	c.again()
+}
+
+// turn turns to a group.
+func (c *client) turn(to *group) {
+	if to != c.at {
+		c.targets[c.at.index], c.target = c.target, c.targets[to.index]
+		c.at = to
+	}
+}
+
+// late has copies of an operation of a session come to any groups long after it was
+// answered.
+func (c *client) late(op *operation) {
+	w := c.w
+	for w.moves != nil && op.once && !w.calm && c.dice.chance(w.load.late) {
+		at := w.stores[c.dice.IntN(len(w.stores))]
+		if owner := w.ownerOf(w.moves.newest(), op.shard()); owner != nil && c.dice.chance(0.7) {
+			at = owner
+		}
+		a := &attempt{client: c, op: op, at: at, to: paxos.ReplicaID(c.dice.IntN(at.plan.size)), ended: true}
+		w.after(c.dice.around(w.load.change), func() {
+			if w.calm {
+				return
+			}
+			if leader := at.leader(); leader != nil {
+				a.to = leader.id
+			}
+			at.printf("a late copy of %v comes to member %d", op, a.to)
+			at.nodes[a.to].request(a)
+		})
+	}
+}
+
+// beginSession is told that the session of an operation was born by another group's
+// time, to which this one's, which is given, has not come. The operation was not
+// executed now; unless an earlier attempt may have been, it can be done in another
+// session.
+func (c *client) beginSession(op *operation, logTime int64) {
+	c.w.mark(MarkSessionAhead)
+	c.session, c.seq = kv.NewSessionID(logTime, c.dice.Uint64()), 0
+	if op.unsure {
+		op.ret = never
+		c.finish()
+		return
+	}
+	c.seq++
+	op.session, op.seq = c.session, c.seq
+	c.again()
+}
+
 // done records the result of the operation under way.
-func (c *client) done(a *attempt, data []byte) {
+func (c *client) done(a *attempt, data []byte, logTime int64) {
 	w, op := c.w, a.op
 	w.printf("client %d: %v: %q", c.id, op, data)
+	if w.moves != nil && bytes.HasPrefix(data, []byte("-"+kv.CodeSessionInvalid)) {
+		c.beginSession(op, logTime)
+		return
+	}
 	if len(data) > 0 && data[0] == '-' {
 		w.fail("client %d: %v: %s", c.id, op, bytes.TrimSpace(data))
 		return
@@ -203,6 +290,7 @@ func (c *client) done(a *attempt, data []byte) {
 func (c *client) finish() {
 	op := c.op
 	c.op, c.try = nil, nil
+	c.late(op)
 	if op.then != nil {
 		op.then(op)
 		return
@@ -225,3 +313,6 @@ func (c *client) again() {
 func (c *client) elsewhere() {
 	c.target = paxos.ReplicaID((int(c.target) + 1) % c.at.plan.size)
 }
+
+// isError reports whether a reply is an error.
+func isError(reply []byte) bool { return len(reply) > 0 && reply[0] == '-' }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"diskv/paxos"
 	"diskv/replica"
 )
 
@@ -145,6 +144,9 @@ func (w *world) tolerate() {
 	for _, n := range victims {
 		n.crash()
 	}
+	if w.moves != nil {
+		w.operator.tell(w.operator.move(w.moves.newest()))
+	}
 	c := w.clients[0]
 	var ops []*operation
 	for _, k := range w.keys {
@@ -156,22 +158,14 @@ func (w *world) tolerate() {
 		}
 	}
 	if !w.finish(ops, maxTakeOver, nil) {
-		w.fail("%v after members %v have died, the others do not serve: %s", maxTakeOver, ids(victims), w.state())
+		w.fail("%v after %d members have died, the others do not serve: %s", maxTakeOver, len(victims), w.state())
 		return
 	}
 	w.mark(MarkTolerated)
 	for _, n := range victims {
 		n.w.revive(n)
 	}
-	if !w.runUntil(maxSettle, w.agreed) {
-		w.fail("%v after members %v are back, the group does not agree: %s", maxSettle, ids(victims), w.state())
+	if !w.runUntil(maxSettle, w.whole) {
+		w.fail("%v after %d members are back, the groups do not agree: %s", maxSettle, len(victims), w.state())
 	}
-}
-
-func ids(nodes []*node) []paxos.ReplicaID {
-	var out []paxos.ReplicaID
-	for _, n := range nodes {
-		out = append(out, n.id)
-	}
-	return out
 }

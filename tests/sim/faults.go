@@ -160,7 +160,11 @@ func (w *group) restartLater(n *node) {
 
 // revive starts a member that is down.
 func (w *group) revive(n *node) {
-	if n.rep == nil && w.err == nil {
+	switch {
+	case n.rep != nil || w.err != nil:
+	case w.halted > w.now && !w.calm:
+		w.after(w.halted-w.now, func() { w.revive(n) })
+	default:
 		n.start()
 	}
 }

@@ -4,18 +4,26 @@ import (
 	"fmt"
 	"time"
 
+	"diskv/handover"
 	"diskv/paxos"
+	"diskv/shard"
 )
 
 // group is one simulated replica group, with all that is around it.
 type group struct {
 	*world
-	plan  plan
-	nodes []*node
-	net   *network
-	check *checker
+	id      shard.GroupID
+	service paxos.Service
+	mover   handover.Options
+	index   int // in the world
+	plan    plan
+	nodes   []*node
+	net     *network
+	check   *checker
 
-	doomed bool // a majority has lost its disks
+	apart  bool          // nothing gets to other groups, or from them
+	halted time.Duration // until then no member runs
+	doomed bool          // a majority has lost its disks
 	doomAt time.Duration
 	ambush *ambush
 
@@ -26,10 +34,15 @@ type group struct {
 // partsOfGroup is how many dice there are in a group at most.
 const partsOfGroup = 1000
 
-// newGroup draws the plan of a group. They are numbered from 0 on.
-func newGroup(w *world, number int) *group {
-	g := &group{world: w, part: uint64(number) * partsOfGroup}
+// newGroup draws the plan of a group.
+func newGroup(w *world, id shard.GroupID, service paxos.Service) *group {
+	g := &group{world: w, id: id, service: service, index: len(w.groups)}
+	g.part = uint64(g.index) * partsOfGroup
 	g.plan = newPlan(g.newDice(1))
+	if service != paxos.ServicePlain {
+		g.plan.doom = 0 // the other groups would wait for ever
+		g.drawMover(g.newDice(5))
+	}
 	g.diskDice, g.faultDice = g.newDice(2), g.newDice(3)
 	g.check = newChecker(g)
 	return g
@@ -55,6 +68,7 @@ func (w *group) build() {
 
 // calmDown ends what goes wrong.
 func (w *group) calmDown() {
+	w.apart = false
 	w.net.heal()
 	w.net.calm()
 	for _, n := range w.nodes {
@@ -94,12 +108,60 @@ func (w *group) agreed() bool {
 
 func (w *group) state() string {
 	s := ""
+	if w.service != paxos.ServicePlain {
+		s = "\n " + w.name()
+	}
 	for _, n := range w.nodes {
 		if n.rep == nil {
 			s += fmt.Sprintf("\n  member %d is down", n.id)
 			continue
 		}
 		s += fmt.Sprintf("\n  member %d: %s", n.id, n.describe())
+		if m := n.rep.Machine().(*machine); m.config != nil {
+			h := &m.handover
+			s += fmt.Sprintf("; config %d, settled %d, %d streams in, %d out", h.Config.Num, h.Settled, len(h.Incoming), len(h.Outgoing))
+		}
 	}
 	return s
+}
+
+// name names the group in a run that has several.
+func (w *group) name() string {
+	switch w.service {
+	case paxos.ServicePlain:
+		return ""
+	case paxos.ServiceShardmaster:
+		return "shardmasters: "
+	}
+	return fmt.Sprintf("group %d: ", w.id)
+}
+
+// fail notes that the group has broken a promise.
+func (w *group) fail(format string, args ...any) { w.world.fail(w.name()+format, args...) }
+
+// printf writes a line of the account about the group.
+func (w *group) printf(format string, args ...any) {
+	if w.verbose() {
+		w.world.printf(w.name()+format, args...)
+	}
+}
+
+// Of a config that moves half of all shards there are 16 KiB of marks alone.
+const (
+	chunkLeast = 300
+	chunkRange = 20_000
+)
+
+// drawMover draws how shards are moved.
+func (w *group) drawMover(d dice) {
+	w.mover = handover.Options{
+		Group:        w.id,
+		ChunkBytes:   chunkLeast + int(float64(chunkRange)*d.Float64()*d.Float64()),
+		Window:       1 + d.IntN(4),
+		PollInterval: d.between(5*time.Millisecond, 100*time.Millisecond),
+	}
+	if queue := &w.plan.replica.MaxQueueBytes; *queue != 0 {
+		// What waits leaves room for a chunk now and then.
+		*queue += 2*w.mover.ChunkBytes + 8<<10
+	}
 }

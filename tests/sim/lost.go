@@ -23,7 +23,7 @@ func (d *disk) format(phase replica.Phase) {
 	d.wipe()
 	p := &d.w.plan
 	d.store(replica.Identity{
-		Group: 1, Index: d.node.id, Size: p.size, Lease: p.lease,
+		Group: paxos.GroupID(d.w.id), Index: d.node.id, Size: p.size, Lease: p.lease, Service: d.w.service,
 		Phase: phase, Life: paxos.Life{Nonce: d.node.nonce()},
 	})
 }
@@ -193,6 +193,9 @@ func (w *group) loseDisk(n *node, bootstrap bool) {
 func (w *group) lost(n *node) {
 	w.trace.note(w.now, noteLost, uint64(n.id), n.disk.id.Life.Nonce)
 	w.mark(MarkDiskLost)
+	if w.service == paxos.ServiceSharded && w.moving() {
+		w.mark(MarkDiskLostInMove)
+	}
 	if n.forgetful() {
 		w.mark(MarkLostAgain)
 	} else if w.choose((*node).forgetful) != nil {

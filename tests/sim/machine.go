@@ -12,14 +12,33 @@ import (
 	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
+	"diskv/shard"
+	"diskv/shardmaster"
 )
 
-// machine is the key/value store with an observer in front: every slot that is
-// applied adds to a hash of the whole history, which is in the snapshots too.
+// state is what is replicated: a key/value store, or the shardmasters' configs.
+type state interface {
+	Begin(slot uint64, logTime int64)
+	Apply(dst, command []byte) []byte
+	Query(dst []byte, now int64, query []byte) (reply []byte, ok bool)
+	Bytes() int64
+	LogTime() int64
+	Digest() [sha256.Size]byte
+}
+
+// machine is a state with an observer in front: every slot that is applied adds to
+// a hash of the whole history, which is in the snapshots too.
 type machine struct {
-	store *kv.Store
-	check *checker
-	node  *node
+	state
+	store   *kv.Store            // the state of a group that holds keys
+	masters *shardmaster.Machine // the state of the shardmasters
+	check   *checker
+	node    *node
+
+	// Of a store: where it stands with the shards, as it says itself.
+	handover kv.Handover
+	version  uint64
+	config   *shard.Config
 
 	slot    uint64
 	logTime int64
@@ -29,7 +48,33 @@ type machine struct {
 }
 
 func newMachine(n *node) *machine {
-	return &machine{store: kv.New(), check: n.w.check, node: n}
+	m := &machine{check: n.w.check, node: n}
+	switch n.w.service {
+	case paxos.ServiceShardmaster:
+		m.masters = shardmaster.New()
+	case paxos.ServiceSharded:
+		m.store = kv.NewSharded(n.w.id)
+	default:
+		m.store = kv.New()
+	}
+	m.observe()
+	return m
+}
+
+// observe has the machine observe what it holds.
+func (m *machine) observe() {
+	if m.masters != nil {
+		m.state = m.masters
+		return
+	}
+	m.state = m.store
+	m.look()
+}
+
+// look has the machine see where the store stands.
+func (m *machine) look() {
+	m.handover, m.version = m.store.Handover(), m.store.HandoverVersion()
+	m.config = m.handover.Config
 }
 
 // Begin implements replica.StateMachine.
@@ -44,36 +89,41 @@ func (m *machine) Begin(slot uint64, logTime int64) {
 	m.slot, m.logTime, m.open, m.empty = slot, logTime, true, true
 	m.mix(slot)
 	m.mix(uint64(logTime))
-	m.store.Begin(slot, logTime)
+	m.state.Begin(slot, logTime)
 }
 
 // Apply implements replica.StateMachine.
 func (m *machine) Apply(dst, command []byte) []byte {
 	m.empty = false
 	m.mix(hash(command))
-	m.check.executed(m.node, paxos.Slot(m.slot), command)
-	return m.store.Apply(dst, command)
+	start := len(dst)
+	dst = m.state.Apply(dst, command)
+	m.logTime = max(m.logTime, m.LogTime()) // shards bring the time of the group that they come from
+	m.check.executed(m, command, dst[start:])
+	return dst
 }
-
-// LogTime implements replica.StateMachine.
-func (m *machine) LogTime() int64 { return m.store.LogTime() }
 
 // Query implements replica.StateMachine.
 func (m *machine) Query(dst []byte, now int64, query []byte) ([]byte, bool) {
-	reply, ok := m.store.Query(dst, now, query)
+	reply, ok := m.state.Query(dst, now, query)
 	if !ok {
 		m.node.w.mark(MarkTimeEntry)
+	} else if m.node.w.service == paxos.ServiceSharded && !wrongShard(reply[len(dst):]) {
+		m.node.w.moves.read(m, m.check.commandOf(query))
 	}
 	return reply, ok
 }
 
-// Bytes implements replica.StateMachine.
-func (m *machine) Bytes() int64 { return m.store.Bytes() }
-
 // Image implements replica.StateMachine.
 func (m *machine) Image() replica.Image {
 	m.close()
-	return &image{store: m.store.Image(), slot: m.slot, logTime: m.logTime, history: m.history}
+	i := &image{slot: m.slot, logTime: m.logTime, history: m.history}
+	if m.masters != nil {
+		i.Image = m.masters.Image()
+	} else {
+		i.Image = m.store.Image()
+	}
+	return i
 }
 
 func (m *machine) mix(v uint64) { m.history = scramble(m.history, v) }
@@ -94,12 +144,12 @@ func (m *machine) close() {
 // compare compares the state with what the other members had at the same slot.
 func (m *machine) compare() {
 	m.close()
-	m.check.state(m.node, paxos.Slot(m.slot), m.store.Digest())
+	m.check.state(m.node, paxos.Slot(m.slot), m.Digest())
 }
 
 // image is a machine at one slot.
 type image struct {
-	store   *kv.Image
+	replica.Image
 	slot    uint64
 	logTime int64
 	history uint64
@@ -114,7 +164,7 @@ func (i *image) Records(add func([]byte) error) error {
 	if err := add(head); err != nil {
 		return err
 	}
-	return i.store.Records(add)
+	return i.Image.Records(add)
 }
 
 // restoreMachine is the inverse of image.Records.
@@ -128,16 +178,25 @@ func restoreMachine(n *node, records [][]byte) (*machine, error) {
 		return nil, err
 	}
 	rest := records[1:]
-	store, err := kv.Restore(func() ([]byte, error) {
+	next := func() ([]byte, error) {
 		if len(rest) == 0 {
 			return nil, io.EOF
 		}
 		first := rest[0]
 		rest = rest[1:]
 		return first, nil
-	})
-	m.store = store
-	return m, err
+	}
+	var err error
+	if n.w.service == paxos.ServiceShardmaster {
+		m.masters, err = shardmaster.Restore(next)
+	} else {
+		m.store, err = kv.Restore(next)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.observe()
+	return m, nil
 }
 
 // encodeSnapshot makes the file of a snapshot:

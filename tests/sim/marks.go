@@ -80,8 +80,48 @@ const (
 	MarkAmbush                         // an ambush came to its end
 	MarkMajorityLost                   // a majority lost its disks at once
 	MarkTolerated                      // with members down at the end the others went on
+
+	// Of runs with several groups.
+
+	MarkConfigMade           // the shardmasters made a config
+	MarkConfigured           // the operator was answered
+	MarkConfigChanged        // ... that the newest config is another one
+	MarkConfigureAgain       // a command of the operator was sent again, its fate not known
+	MarkFirstConfig          // a group took its first config
+	MarkConfigTaken          // a group took a config
+	MarkConfigsSkipped       // ... and left some out that had nothing for it
+	MarkConfigFromFollower   // a shardmaster that did not lead answered with a config
+	MarkChunk                // a chunk of a stream was installed
+	MarkStreamEnded          // ... the last one
+	MarkStreamInPieces       // ... of several
+	MarkStaleChunk           // a chunk was refused: it was in the log already, or not next
+	MarkStaleConfig          // a config was refused: it was in the log already
+	MarkReleased             // what was kept for another group was let go of
+	MarkReleasedAfterRestart // ... by a leader that began after it had been frozen
+	MarkMovedBack            // a shard came back while it was still kept for the other group
+	MarkGiverCrashed         // a leader died whose group was giving shards, in the middle of a stream
+	MarkTakerCrashed         // a leader died whose group was taking shards, in the middle of a stream
+	MarkDiskLostInMove       // a member lost its disk while its group gave or took shards
+	MarkPulledFromFollower   // a chunk came from a member that did not lead
+	MarkPulledTooEarly       // a chunk was asked for of a member that had not taken the config
+	MarkPulledTooLate        // ... that had let go of the shards
+	MarkCallLost             // a message between groups was lost
+	MarkCallDoubled          // a request between groups came twice
+	MarkApart                // a group was cut off from all others
+	MarkHalted               // all of a group was down for a while
+	MarkServedElsewhere      // a shard was served by another group than before
+	MarkRedirected           // a client was sent to another group
+	MarkAwaited              // a client asked for a shard that was on its way
+	MarkRefusedInLog         // a command was refused when it was executed: its shard had gone
+	MarkRetryElsewhere       // an operation of a session was answered by another group than had executed it
+	MarkSessionAhead         // a session was born by the time of a group that is far ahead of another
+	MarkLateRefused          // a late copy of an operation of a session was refused
+	MarkLateRefusedElsewhere // ... by another group than had executed it
 	markCount
 )
+
+// oneGroup is the first mark that a run with one group does not set.
+const oneGroup = MarkConfigMade
 
 var markNames = [markCount]string{
 	MarkFormed: "formed", MarkCrash: "crash", MarkCrashForming: "crash while forming",
@@ -108,6 +148,18 @@ var markNames = [markCount]string{
 	MarkRejoinChosen: "rejoin chosen", MarkBackByLog: "let back by log", MarkBackBySnapshot: "let back by snapshot",
 	MarkHeldBack: "message held back", MarkDeadPromise: "dead promise", MarkDeadVote: "dead vote",
 	MarkLateRequest: "late request", MarkAmbush: "ambush", MarkMajorityLost: "majority lost", MarkTolerated: "tolerated",
+	MarkConfigMade: "config made", MarkConfigured: "configured", MarkConfigChanged: "config changed meanwhile",
+	MarkConfigureAgain: "configured again", MarkFirstConfig: "first config", MarkConfigTaken: "config taken",
+	MarkConfigsSkipped: "configs skipped", MarkConfigFromFollower: "config from a follower", MarkChunk: "chunk",
+	MarkStreamEnded: "stream ended", MarkStreamInPieces: "stream in pieces", MarkStaleChunk: "stale chunk",
+	MarkStaleConfig: "stale config", MarkReleased: "released", MarkReleasedAfterRestart: "released after a restart",
+	MarkMovedBack: "moved back", MarkGiverCrashed: "giver crashed", MarkTakerCrashed: "taker crashed",
+	MarkDiskLostInMove: "disk lost in a move", MarkPulledFromFollower: "pulled from a follower",
+	MarkPulledTooEarly: "pulled too early", MarkPulledTooLate: "pulled too late", MarkCallLost: "call lost",
+	MarkCallDoubled: "call doubled", MarkApart: "group cut off", MarkHalted: "group halted", MarkServedElsewhere: "served elsewhere",
+	MarkRedirected: "redirected", MarkAwaited: "awaited", MarkRefusedInLog: "refused in the log",
+	MarkRetryElsewhere: "retry answered elsewhere", MarkSessionAhead: "session ahead", MarkLateRefused: "late copy refused",
+	MarkLateRefusedElsewhere: "late copy refused elsewhere",
 }
 
 func (m Mark) String() string { return markNames[m] }
@@ -122,11 +174,12 @@ func (m *Marks) Add(o *Marks) {
 	}
 }
 
-// Missing returns the marks that were never set.
-func (m *Marks) Missing() []Mark {
+// Missing returns the marks that were never set, of those that a run of the kind
+// sets.
+func (m *Marks) Missing(groups bool) []Mark {
 	var out []Mark
 	for i, n := range m {
-		if n == 0 {
+		if n == 0 && (groups && Mark(i) != MarkMajorityLost || !groups && Mark(i) < oneGroup) {
 			out = append(out, Mark(i))
 		}
 	}

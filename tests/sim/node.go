@@ -3,6 +3,8 @@ package sim
 import (
 	"time"
 
+	"diskv/handover"
+	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
 )
@@ -32,6 +34,8 @@ type node struct {
 	synced uint64        // newest sync that has ended
 	held   []heldMessages
 	led    bool // was leader after the last step
+	began  time.Duration
+	mover  *handover.Mover // of a group with shardmasters
 
 	frozen   bool // the process stands still, and its monotonic clock with it
 	frozenAt time.Duration
@@ -124,7 +128,10 @@ func (n *node) start() {
 		}
 		m.compare()
 	}
-	n.rep = rep
+	n.rep, n.began = rep, w.now
+	if w.service == paxos.ServiceSharded {
+		n.mover = handover.New(w.mover)
+	}
 	rep.Start(n.clock.read(w.now))
 	n.observe()
 	w.printf("member %d starts, boot %d: %s", n.id, id.Boot, n.describe())
@@ -144,12 +151,15 @@ func (n *node) crash() {
 		return
 	}
 	w.mark(MarkCrash)
+	if n.led && n.mover != nil {
+		w.moves.died(n)
+	}
 	if !n.joined {
 		w.mark(MarkCrashForming)
 	}
 	w.trace.note(w.now, noteCrash, uint64(n.id), uint64(n.life))
 	n.life++
-	n.rep, n.inbox, n.held = nil, nil, nil
+	n.rep, n.mover, n.inbox, n.held = nil, nil, nil, nil
 	n.awake, n.busy, n.led, n.frozen = false, false, false, false
 	n.paused, n.synced = 0, 0
 	n.disk.crash()
@@ -197,6 +207,9 @@ func (n *node) step() {
 	n.rep.Tick(n.clock.read(w.now))
 	for _, in := range inputs {
 		in(n.rep)
+	}
+	if n.mover != nil {
+		n.move()
 	}
 	out := n.rep.Output()
 	w.trace.note(w.now, noteStep, uint64(n.id), uint64(len(inputs)))
@@ -251,6 +264,9 @@ func (n *node) request(a *attempt) bool {
 		return false
 	}
 	n.put(func(r *replica.Replica) {
+		if n.redirect(a) {
+			return
+		}
 		if a.op.reads() {
 			r.Read(a, a.op.encode())
 		} else {
@@ -258,4 +274,24 @@ func (n *node) request(a *attempt) bool {
 		}
 	})
 	return true
+}
+
+// redirect answers a request for a shard that the group does not serve, as far as the
+// member knows. Some of these it lets through: the log refuses them then.
+func (n *node) redirect(a *attempt) bool {
+	if n.w.service != paxos.ServiceSharded || n.dice.chance(0.3) {
+		return false
+	}
+	m := n.rep.Machine().(*machine)
+	id := a.op.shard()
+	if m.store.ShardState(id) == kv.Served {
+		return false
+	}
+	n.sendAnswer(a, answer{wrong: true, owner: n.w.ownerOf(m.config, id)})
+	return true
+}
+
+// sendAnswer brings an answer to the client.
+func (n *node) sendAnswer(a *attempt, ans answer) {
+	n.w.after(n.w.net.clientDelay(), func() { a.client.answer(a, ans) })
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"diskv/kv"
+	"diskv/shard"
 )
 
 // verb is what an operation does.
@@ -39,6 +40,9 @@ type operation struct {
 	reply     string        // RESP3
 	tries     int
 	applied   time.Duration    // when the first member did, or zero
+	by        *group           // that it was of
+	outcome   string           // reply then
+	tenure    uint64           // config with which that of the shard's owner began when this was called
 	unsure    bool             // an attempt may have been executed
 	then      func(*operation) // called at the end, in place of the client's next one
 }
@@ -47,6 +51,8 @@ type operation struct {
 const never = time.Duration(math.MaxInt64)
 
 func (o *operation) reads() bool { return o.verb == verbGet }
+
+func (o *operation) shard() shard.ID { return shard.Of([]byte(o.key)) }
 
 // args returns the operation as a Redis command.
 func (o *operation) args() []string {

@@ -154,6 +154,13 @@ func (n *node) carryOut(out *replica.Output, f field) bool {
 
 // answer brings a reply to the client.
 func (n *node) answer(r replica.Reply) {
+	switch token := r.Token.(type) {
+	case func([]byte):
+		n.answerCall(r, token)
+		return
+	case nil:
+		return // what has become of it the mover sees from the state
+	}
 	a := r.Token.(*attempt)
 	if n.w.doomed && r.Outcome == replica.Done {
 		n.w.fail("member %d answers %v, though a majority has lost its disks", n.id, a.op)
@@ -163,7 +170,10 @@ func (n *node) answer(r replica.Reply) {
 		outcome: r.Outcome, data: slices.Clone(r.Data), leader: st.Leader, known: st.HasLeader,
 		logTime: st.LogTime, applied: st.Applied,
 	}
-	n.w.after(n.w.net.clientDelay(), func() { a.client.answer(a, ans) })
+	if r.Outcome == replica.Done && wrongShard(r.Data) {
+		ans = answer{wrong: true, owner: n.w.ownerOf(n.rep.Machine().(*machine).config, a.op.shard())}
+	}
+	n.sendAnswer(a, ans)
 }
 
 // storeIdentity makes a new log durable, if one is asked for, and then IDENTITY.

@@ -55,6 +55,8 @@ type load struct {
 	value   int           // bytes of a value, at most
 	roam    float64       // chance that a client begins an operation at any member
 	hot     float64       // chance that an operation is on the key that all fight for
+	change  time.Duration // mean time between two commands of the operator
+	late    float64       // chance that a copy of an operation of a session comes late
 }
 
 // sizes are the sizes of groups, each as often as it is drawn.

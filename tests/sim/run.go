@@ -6,14 +6,17 @@ import (
 	"runtime/debug"
 	"time"
 
+	"diskv/paxos"
 	"diskv/replica"
+	"diskv/shard"
 )
 
 // Options say what to simulate.
 type Options struct {
-	Seed  uint64
-	Ops   int       // operations that clients do while faults happen
-	Trace io.Writer // gets a line for what happens, if not nil
+	Seed   uint64
+	Ops    int       // operations that clients do while faults happen
+	Groups bool      // several groups and shardmasters, in place of one group
+	Trace  io.Writer // gets a line for what happens, if not nil
 
 	sabotage func(*replica.Output) // breaks the driver, to test the checks
 }
@@ -44,8 +47,14 @@ type world struct {
 	calmAt   time.Duration
 	sabotage func(*replica.Output)
 
-	groups  []*group
+	groups  []*group // all
+	stores  []*group // those that hold keys
 	clients []*client
+
+	// Of a run with several groups.
+	masters  *group
+	operator *operator
+	moves    *moves
 
 	keys    []keyUse
 	issued  int // operations
@@ -78,8 +87,15 @@ func Run(o Options) (res Result) {
 		trace:    trace{out: o.Trace},
 		sabotage: o.sabotage,
 	}
-	g := newGroup(w, 0)
-	w.groups, w.load = []*group{g}, g.plan.load
+	if o.Groups {
+		w.drawGroups(newDice(o.Seed, 6))
+	} else {
+		w.add(1, paxos.ServicePlain)
+	}
+	w.load = w.stores[0].plan.load
+	if o.Groups {
+		w.drawLoad(newDice(o.Seed, 8))
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			w.fail("panic: %v\n%s", p, debug.Stack())
@@ -95,6 +111,10 @@ func Run(o Options) (res Result) {
 		g.startFaults()
 		g.startDoom()
 	}
+	if w.moves != nil {
+		w.startMoves()
+	}
+	g := w.groups[0]
 	w.runUntil(maxFaults, func() bool { return w.issued >= w.ops || g.doomed && w.now > g.doomAt+maxDoomed })
 	if g.doomed {
 		g.standStill()
@@ -111,7 +131,22 @@ func Run(o Options) (res Result) {
 
 // plans tells what was drawn at the beginning.
 func (w *world) plans() string {
-	return w.groups[0].plan.String()
+	s := w.groups[0].plan.String()
+	for _, g := range w.groups[1:] {
+		s += "\n" + g.name() + g.plan.String()
+	}
+	return s
+}
+
+// add adds a group.
+func (w *world) add(id shard.GroupID, service paxos.Service) {
+	g := newGroup(w, id, service)
+	w.groups = append(w.groups, g)
+	if service == paxos.ServiceShardmaster {
+		w.masters = g
+	} else {
+		w.stores = append(w.stores, g)
+	}
 }
 
 // slots returns how many slots were chosen.
@@ -125,9 +160,9 @@ func (w *world) slots() int {
 
 // build makes the members and the clients, and starts them.
 func (w *world) build() {
-	for _, kind := range []byte{keyRegister, keyRegister, keyRegister, keyCounter, keyList, keyList, keyVolatile} {
-		w.keys = append(w.keys, keyUse{kind: kind, number: 1000 * len(w.keys)})
-		w.keys[len(w.keys)-1].renew()
+	w.addKeys()
+	if w.moves != nil {
+		w.addKeys()
 	}
 	for _, g := range w.groups {
 		g.build()
@@ -136,6 +171,14 @@ func (w *world) build() {
 		c := newClient(w, i)
 		w.clients = append(w.clients, c)
 		w.after(c.dice.around(50*time.Millisecond), c.run)
+	}
+}
+
+// addKeys adds some keys of each kind to those that clients use.
+func (w *world) addKeys() {
+	for _, kind := range []byte{keyRegister, keyRegister, keyRegister, keyCounter, keyList, keyList, keyVolatile} {
+		w.keys = append(w.keys, keyUse{kind: kind, number: 1000 * len(w.keys)})
+		w.keys[len(w.keys)-1].renew()
 	}
 }
 
@@ -173,6 +216,9 @@ func (w *world) stopFaults() {
 	for _, g := range w.groups {
 		g.calmDown()
 	}
+	if w.moves != nil && len(w.moves.configs) == 1 {
+		w.operator.tell(w.operator.join(w.stores[0]))
+	}
 }
 
 // settled reports whether every group is whole again, and no client waits.
@@ -182,8 +228,11 @@ func (w *world) settled() bool {
 			return false
 		}
 	}
-	return w.now > w.calmAt+maxLate && w.agreed()
+	return w.now > w.calmAt+maxLate && w.whole()
 }
+
+// whole reports whether every group agrees, and every shard is where it belongs.
+func (w *world) whole() bool { return w.agreed() && (w.moves == nil || w.moves.settled()) }
 
 func (w *world) agreed() bool {
 	for _, g := range w.groups {
@@ -214,16 +263,23 @@ func (w *world) finalOperations() {
 			}
 		}
 	}
-	// It may be told once who leads.
+	// It may be told once who leads, and of several groups which has the shard.
+	most := 2
+	if w.moves != nil {
+		most = 5
+	}
 	check := func(op *operation) {
-		if op.tries > 2 || op.ret == never {
+		if op.tries > most || op.ret == never {
 			w.fail("after the faults have stopped, %v took %d attempts", op, op.tries)
 		}
 	}
-	if !w.finish(ops, maxFinal, check) || !w.runUntil(maxFinal, w.agreed) {
+	if !w.finish(ops, maxFinal, check) || !w.runUntil(maxFinal, w.whole) {
 		w.fail("%v after the group has settled, operations are left, or members do not agree: %s", maxFinal, w.state())
 	}
 	if w.err == nil {
+		if w.moves != nil {
+			w.moves.checkPlaces()
+		}
 		for _, g := range w.groups {
 			for _, n := range g.nodes {
 				n.rep.Machine().(*machine).compare()

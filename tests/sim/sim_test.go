@@ -2,7 +2,6 @@ package sim_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -17,17 +16,21 @@ import (
 )
 
 var (
-	seedFlag    = flag.Uint64("sim.seed", 0, "run this seed only")
-	seedsFlag   = flag.Int("sim.seeds", defaultSeeds, "how many seeds to run")
-	firstFlag   = flag.Uint64("sim.first", 1, "the first of them")
-	opsFlag     = flag.Int("sim.ops", defaultOps, "client operations of a run")
-	verboseFlag = flag.Bool("sim.v", false, "with -sim.seed: tell everything that happens")
+	seedFlag       = flag.Uint64("sim.seed", 0, "run this seed only")
+	seedsFlag      = flag.Int("sim.seeds", defaultSeeds, "how many seeds to run")
+	groupSeedsFlag = flag.Int("sim.groupseeds", defaultGroups, "how many seeds to run that have several groups")
+	firstFlag      = flag.Uint64("sim.first", 1, "the first of them")
+	opsFlag        = flag.Int("sim.ops", defaultOps, "client operations of a run")
+	allFlag        = flag.Bool("sim.all", false, "go on after a seed that failed")
+	verboseFlag    = flag.Bool("sim.v", false, "with -sim.seed: tell everything that happens")
 )
 
-// The default run is quick, and takes every branch that a mark stands for.
+// The default runs are quick, and take every branch that a mark stands for.
 const (
-	defaultSeeds = 200
-	defaultOps   = 500
+	defaultSeeds  = 200
+	defaultGroups = 12
+	enoughGroups  = 300 // for every mark of runs with several groups
+	defaultOps    = 500
 )
 
 func TestMain(m *testing.M) {
@@ -37,16 +40,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// replay returns the command that shows a seed again.
-func replay(seed uint64) string {
-	return fmt.Sprintf("go test ./tests/sim -run '^TestSim$' -v -sim.seed=%d -sim.ops=%d -sim.v", seed, *opsFlag)
-}
-
 // TestSim runs many seeds, each a group of its own, and asks that no promise was
 // broken.
-func TestSim(t *testing.T) {
+func TestSim(t *testing.T) { run(t, sim.Options{}, *seedsFlag) }
+
+// TestGroups does so with seeds of several groups each, between which shards move.
+func TestGroups(t *testing.T) { run(t, sim.Options{Groups: true}, *groupSeedsFlag) }
+
+func run(t *testing.T, o sim.Options, seeds int) {
+	o.Ops = *opsFlag
 	if *seedFlag != 0 {
-		o := sim.Options{Seed: *seedFlag, Ops: *opsFlag}
+		o.Seed = *seedFlag
 		if *verboseFlag {
 			o.Trace = os.Stdout
 		}
@@ -67,11 +71,13 @@ func TestSim(t *testing.T) {
 	began := time.Now()
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
-			for i := next.Add(1); i <= int64(*seedsFlag) && !t.Failed(); i = next.Add(1) {
-				seed := *firstFlag + uint64(i) - 1
-				res := sim.Run(sim.Options{Seed: seed, Ops: *opsFlag})
+			for i := next.Add(1); i <= int64(seeds) && (*allFlag || !t.Failed()); i = next.Add(1) {
+				o := o
+				o.Seed = *firstFlag + uint64(i) - 1
+				res := sim.Run(o)
 				if res.Err != nil {
-					t.Errorf("%v\n%s\nreplay: %s", res.Err, res.Plan, replay(seed))
+					// The command shows the seed again.
+					t.Errorf("%v\n%s\nreplay: go test ./tests/sim -run '^%s$' -v -sim.seed=%d -sim.ops=%d -sim.v", res.Err, res.Plan, t.Name(), o.Seed, o.Ops)
 				}
 				mu.Lock()
 				marks.Add(&res.Marks)
@@ -85,8 +91,12 @@ func TestSim(t *testing.T) {
 	group.Wait()
 	took := time.Since(began)
 	t.Logf("%d seeds of %d operations in %v (%.1f a second): %v virtual, %d events, %d slots\n%v",
-		*seedsFlag, *opsFlag, took.Round(time.Millisecond), float64(*seedsFlag)/took.Seconds(), vtime.Round(time.Second), events, slots, &marks)
-	if *seedsFlag >= defaultSeeds && *opsFlag >= defaultOps && !t.Failed() {
-		require.Empty(t, marks.Missing(), "what never happened in %d seeds was not tested", *seedsFlag)
+		seeds, *opsFlag, took.Round(time.Millisecond), float64(seeds)/took.Seconds(), vtime.Round(time.Second), events, slots, &marks)
+	enough := defaultSeeds
+	if o.Groups {
+		enough = enoughGroups
+	}
+	if seeds >= enough && *opsFlag >= defaultOps && !t.Failed() {
+		require.Empty(t, marks.Missing(o.Groups), "what never happened in %d seeds was not tested", seeds)
 	}
 }

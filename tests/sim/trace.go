@@ -26,6 +26,8 @@ const (
 	noteReturn
 	noteFault
 	noteLost
+	noteAsk
+	noteReply
 )
 
 // note adds an event to the fingerprint.
