@@ -98,3 +98,30 @@ func TestGroupThatIsDownHoldsUpNoOther(t *testing.T) {
 	k.mustHold(t, "of-2", "of-2....")
 	k.mustHold(t, "of-3", "of-3....")
 }
+
+// TestShardmastersAreNeededForChangesOnly: without any of them everything is served,
+// also by groups that are started meanwhile.
+func TestShardmastersAreNeededForChangesOnly(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, nil)
+	c.settle(t, c.join(t, 1, 2))
+	k := c.clerk(t)
+	d := someKeys(t, k, 20)
+	c.Shardmasters.Close()
+	d.verify(t, k, "a")
+	for _, g := range c.Groups {
+		g.Close()
+		require.NoError(t, g.Start())
+	}
+	d.verify(t, k, "b")
+	short, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := c.masters.Leave(short, 2)
+	require.Error(t, err, "nobody is there to make a config")
+	d.verify(t, k, "c")
+
+	require.NoError(t, c.Shardmasters.Start())
+	c.settle(t, c.leave(t, 2))
+	c.Group(2).Close()
+	d.verify(t, c.clerk(t), "d")
+}
