@@ -50,6 +50,7 @@ func (r *Replica) Status() Status {
 	s.Last, s.LogStart = r.core.Last(), r.core.LogStart()
 	s.Queued, s.Undecided = len(r.proposals.queue), len(r.proposals.waiting)
 	if r.leading {
+		s.Members = make([]MemberStatus, 0, r.id.Size)
 		for id := range paxos.ReplicaID(r.id.Size) {
 			match, heard := r.core.Match(id)
 			s.Members = append(s.Members, MemberStatus{Match: match, Silence: r.now.Mono - heard})

@@ -36,8 +36,24 @@ func (g *group) needs() uint64 {
 	return g.settled
 }
 
-// over tells whether a group that has left can be forgotten.
-func (g *group) over() bool { return g.left != 0 && g.settled >= g.left && g.drained }
+// clear tells whether a group has everything that the configs up to num gave it, and
+// keeps nothing for others.
+func (g *group) clear(num uint64) bool { return g.settled >= num && g.drained }
+
+// over tells whether a group that has left can be forgotten, and its processes
+// stopped: nobody has to fetch anything from it, and nobody waits for its word that it
+// has what they keep for it.
+func (m *Machine) over(g *group) bool {
+	if g.left == 0 || !g.clear(g.left) {
+		return false
+	}
+	for i := range m.groups {
+		if o := &m.groups[i]; o != g && o.joined <= g.left && !o.clear(g.left) {
+			return false
+		}
+	}
+	return true
+}
 
 // find returns the place of a group in the table.
 func (m *Machine) find(id shard.GroupID) (int, bool) {
@@ -80,13 +96,23 @@ func (m *Machine) passed(c command) (refusal string) {
 	case c.num == g.settled:
 		g.drained = g.drained || c.drained
 	}
-	if g.over() {
-		m.bytes -= g.size()
-		m.groups = slices.Delete(m.groups, at, at+1)
-	}
+	m.forget()
 	m.compact()
 	m.check()
 	return ""
+}
+
+// forget lets go of the groups that are over.
+func (m *Machine) forget() {
+	for i := 0; i < len(m.groups); {
+		if !m.over(&m.groups[i]) {
+			i++
+			continue
+		}
+		m.bytes -= m.groups[i].size()
+		m.groups = slices.Delete(m.groups, i, i+1)
+		i = 0 // others may have waited for it
+	}
 }
 
 // keep adds the next config to those that are kept.
@@ -125,7 +151,7 @@ func (m *Machine) tableFault() error {
 	for i := range m.groups {
 		g := &m.groups[i]
 		num := m.newest.Num
-		if g.joined == 0 || g.joined > num || g.left > num || g.left != 0 && g.left <= g.joined || g.settled > num || g.over() ||
+		if g.joined == 0 || g.joined > num || g.left > num || g.left != 0 && g.left <= g.joined || g.settled > num || m.over(g) ||
 			g.settled == 0 && g.drained || g.settled != 0 && g.settled < g.joined || i > 0 && m.groups[i-1].id >= g.id {
 			return fmt.Errorf("group %d: joined %d, left %d, settled %d, drained %t", g.id, g.joined, g.left, g.settled, g.drained)
 		}

@@ -30,7 +30,7 @@ func TestGroupsSayHowFarTheyAre(t *testing.T) {
 		GROUPS -> [[1 member 1 2 1 a:1 a:2] [2 member 2 2 1 b:1]]`)
 }
 
-func TestAGroupThatLeftIsKnownUntilItIsDrained(t *testing.T) {
+func TestAGroupThatLeftIsKnownUntilNobodyNeedsIt(t *testing.T) {
 	m := shardmaster.New()
 	story(t, m, `
 		JOIN 1 a:1 -> 1
@@ -42,10 +42,32 @@ func TestAGroupThatLeftIsKnownUntilItIsDrained(t *testing.T) {
 		PASSED 2 3 0 -> 3
 		GROUPS -> [[1 member 1 0 0 a:1] [2 leaving 2 3 0 b:1]]
 		PASSED 2 3 1 -> 3
-		GROUPS -> [[1 member 1 0 0 a:1]]
+		GROUPS -> [[1 member 1 0 0 a:1] [2 leaving 2 3 1 b:1]]
+		PASSED 1 3 0 -> 3
+		GROUPS -> [[1 member 1 3 0 a:1] [2 leaving 2 3 1 b:1]]
+		PASSED 1 3 1 -> 3
+		GROUPS -> [[1 member 1 3 1 a:1]]
 		PASSED 2 3 1 -> 3
 		JOIN 3 b:1 -> 4
-		GROUPS -> [[1 member 1 0 0 a:1] [3 member 4 0 0 b:1]]`)
+		GROUPS -> [[1 member 1 3 1 a:1] [3 member 4 0 0 b:1]]`)
+}
+
+// TestGroupsThatLeftDoNotWaitForEachOther, nor for one that came after them.
+func TestGroupsThatLeftDoNotWaitForEachOther(t *testing.T) {
+	m := shardmaster.New()
+	story(t, m, `
+		JOIN 1 a:1 -> 1
+		JOIN 2 b:1 -> 2
+		JOIN 3 c:1 -> 3
+		LEAVE 2 -> 4
+		LEAVE 3 -> 5
+		JOIN 4 d:1 -> 6
+		PASSED 2 5 1 -> 6
+		PASSED 3 4 0 -> 6
+		PASSED 1 6 1 -> 6
+		GROUPS -> [[1 member 1 6 1 a:1] [2 leaving 2 5 1 b:1] [3 leaving 3 4 0 c:1] [4 member 6 0 0 d:1]]
+		PASSED 3 5 1 -> 6
+		GROUPS -> [[1 member 1 6 1 a:1] [4 member 6 0 0 d:1]]`)
 }
 
 func TestAGroupComesBackWhileItIsLeaving(t *testing.T) {
@@ -63,8 +85,9 @@ func TestAGroupComesBackWhileItIsLeaving(t *testing.T) {
 		LEAVE 2 -> 5
 		PASSED 2 4 1 -> 5
 		GROUPS -> [[1 member 1 2 1 a:1] [2 leaving 2 4 1 b:2]]
+		PASSED 1 5 1 -> 5
 		PASSED 2 5 1 -> 5
-		GROUPS -> [[1 member 1 2 1 a:1]]`)
+		GROUPS -> [[1 member 1 5 1 a:1]]`)
 }
 
 // TestALateReportFromBeforeAGroupCameBack: it was forgotten meanwhile, and so were

@@ -72,6 +72,8 @@ func (a *app) unsettled(ctx context.Context, m *masters, num uint64, leaving sha
 			waits = append(waits, fmt.Sprintf("group %d has not said that it has taken it", s.id))
 		case s.leaving && !s.drained:
 			waits = append(waits, fmt.Sprintf("group %d is not drained", s.id))
+		case s.leaving: // the shardmasters forget it when no other needs its word
+			waits = append(waits, fmt.Sprintf("group %d is drained, but others may still keep shards for it", s.id))
 		default:
 			settled++
 		}

@@ -1,11 +1,17 @@
 package crash
 
 import (
+	"bytes"
+	le "encoding/binary"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/tests/proc"
 )
 
 func TestLeaderIsKilledUnderLoad(t *testing.T) {
@@ -78,4 +84,66 @@ func TestKillsWhileSnapshotsAreTaken(t *testing.T) {
 	require.NoError(t, g.Start())
 	require.NoError(t, g.Converged(patiently(t)))
 	l.verify()
+}
+
+// TestPowerCutOfAllUnderLoad: all die at once, and the write that each was at has
+// come to its disk in part. All come back, and none as a lost disk.
+func TestPowerCutOfAllUnderLoad(t *testing.T) {
+	t.Parallel()
+	// What is behind the last frame of a log, beginning with the length of the
+	// next one.
+	frame := func(length int, content []byte) []byte {
+		return append(le.AppendUvarint(nil, uint64(length)), content...)
+	}
+	var (
+		lengthOnly   = frame(3000, nil)
+		sectorMissed = frame(4000, append(make([]byte, 1536), bytes.Repeat([]byte{0xa5}, 2464)...))
+		newPart      = make([]byte, 3000) // of a longer file
+	)
+	tails := [][]byte{lengthOnly, sectorMissed, newPart}
+	g := newGroup(t)
+	l := startLoad(t, g)
+	for round := range len(tails) {
+		l.awaitMore(200)
+		for _, m := range g.Members {
+			require.NoError(t, m.Signal(killSignal))
+		}
+		for i, m := range g.Members {
+			_, err := m.Wait(patiently(t))
+			require.NoError(t, err)
+			appendToLog(t, m, tails[(round+i)%len(tails)])
+		}
+		require.NoError(t, g.Start())
+		l.awaitMore(1)
+	}
+	l.stop()
+	require.NoError(t, g.Converged(patiently(t)))
+	l.verify()
+	for _, m := range g.Members {
+		require.Contains(t, m.Output(), "torn end of the log cut")
+		require.Zero(t, fieldOf(t, m, "epoch"), "no disk counts as lost")
+		require.NotContains(t, m.Output(), "has lost its disk")
+	}
+}
+
+// appendToLog writes bytes behind the end of a member's log.
+func appendToLog(t *testing.T, m *proc.Member, tail []byte) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(m.Dir, "wal", "*", "*"))
+	require.NoError(t, err)
+	slices.Sort(files)
+	for _, name := range slices.Backward(files) {
+		fi, err := os.Stat(name)
+		require.NoError(t, err)
+		if fi.Size() == 0 {
+			continue // made ready, behind the end
+		}
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+		require.NoError(t, err)
+		_, err = f.Write(tail)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		return
+	}
+	require.FailNow(t, "the log is empty", "%v", files)
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"time"
 
 	"diskv/paxos"
@@ -15,6 +16,8 @@ type network struct {
 	last [paxos.MaxReplicas][paxos.MaxReplicas]time.Duration // newest delivery of an ordered link
 	trap [paxos.MaxReplicas][paxos.MaxReplicas]bool          // an ambush has cut the link
 	kept [paxos.MaxReplicas][]keptMessage                    // by sender: what the adversary has put by
+
+	scratch []byte // for the encoding of a message
 }
 
 // send sends messages, which all have the same sender.
@@ -27,7 +30,8 @@ func (n *network) send(messages []paxos.Envelope) {
 
 func (n *network) sendOne(e paxos.Envelope) {
 	w := n.w
-	frame := paxos.AppendEnvelope(nil, e)
+	n.scratch = paxos.AppendEnvelope(n.scratch[:0], e)
+	frame := bytes.Clone(n.scratch)
 	w.trace.note(w.now, noteSend, uint64(e.From)<<8|uint64(e.To), fingerprint(frame))
 	if w.verbose() {
 		w.printf("member %d to %d: %s", e.From, e.To, describeMessage(e.Message))
