@@ -52,6 +52,21 @@ func TestAGroupThatLeftIsKnownUntilNobodyNeedsIt(t *testing.T) {
 		GROUPS -> [[1 member 1 3 1 a:1] [3 member 4 0 0 b:1]]`)
 }
 
+// TestAGroupThatLeftIsKnownUntilItIsDrained, though all others have what they were
+// given and keep nothing.
+func TestAGroupThatLeftIsKnownUntilItIsDrained(t *testing.T) {
+	m := shardmaster.New()
+	story(t, m, `
+		JOIN 1 a:1 -> 1
+		JOIN 2 b:1 -> 2
+		LEAVE 2 -> 3
+		PASSED 1 3 1 -> 3
+		PASSED 2 3 0 -> 3
+		GROUPS -> [[1 member 1 3 1 a:1] [2 leaving 2 3 0 b:1]]
+		PASSED 2 3 1 -> 3
+		GROUPS -> [[1 member 1 3 1 a:1]]`)
+}
+
 // TestGroupsThatLeftDoNotWaitForEachOther, nor for one that came after them.
 func TestGroupsThatLeftDoNotWaitForEachOther(t *testing.T) {
 	m := shardmaster.New()

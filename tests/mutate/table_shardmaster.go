@@ -25,8 +25,14 @@ func shardmaster() []mutation {
 		{
 			name: "forgotten-before-it-is-drained", section: section,
 			rule:  "a group that has left is known until nobody has to fetch anything from it",
-			edits: []edit{{groupsFile, `g.settled >= g.left && g.drained }`, `g.settled >= g.left }`}},
+			edits: []edit{{groupsFile, `if g.left == 0 || !g.clear(g.left) {`, `if g.left == 0 || g.settled < g.left {`}},
 			catch: test("TestAGroupThatLeftIsKnownUntilItIsDrained"),
+		},
+		{
+			name: "forgotten-before-others-have-its-word", section: section,
+			rule:  "a group that has left is known until nobody keeps anything for it",
+			edits: []edit{{groupsFile, `o != g && o.joined <= g.left`, `false && o.joined <= g.left`}},
+			catch: test("TestAGroupThatLeftIsKnownUntilNobodyNeedsIt"),
 		},
 		{
 			name: "late-report-counts", section: section,
