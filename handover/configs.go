@@ -1,7 +1,7 @@
 package handover
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 
 	"diskv/internal/resp"
@@ -30,9 +30,35 @@ func (m *Mover) stepConfig() {
 	case len(m.state.Incoming) > 0:
 	case m.state.Config == nil, m.state.Config.Num+1 == m.missed:
 		m.stepFirst()
-	case m.due(&m.config):
+	case !m.due(&m.config):
+	case !m.trusted():
+		m.compareOwn()
+	default:
 		m.queryConfig(m.state.Config.Num+1, func(c *shard.Config) { m.take(c, nil) })
 	}
+}
+
+// trusted tells whether the shardmasters have shown that they are those of this
+// group's cluster: they have the config that the group is at. They keep it for as long
+// as the group may need it. Others, named by mistake, must not move its shards, nor
+// let any be deleted.
+func (m *Mover) trusted() bool { return m.state.Config != nil && m.own == m.state.Config.Num }
+
+// compareOwn asks the shardmasters for the config that the group is at.
+func (m *Mover) compareOwn() {
+	own := m.state.Config
+	m.put(&m.config, nil, func(v resp.Value, err error) {
+		m.again(&m.config, m.opts.PollInterval)
+		switch {
+		case err == nil && bytes.Equal(v.Str, own.Append(nil)):
+			m.own, m.problem = own.Num, ""
+			m.again(&m.config, 0)
+		case hasCode(err, CodeCompacted) && own.Held(m.opts.Group) == 0:
+			m.missed = own.Num + 1 // it left, and was forgotten
+		case err == nil, hasCode(err, CodeNotYet), hasCode(err, CodeCompacted):
+			m.problem = fmt.Sprintf("the shardmasters are not those of this cluster: config %d, at which this group is, is another one there, or none; no shard moves until --shardmasters names the right ones", own.Num)
+		}
+	}, word("DISKV.SHARDS"), word("QUERY"), number(own.Num))
 }
 
 // stepFirst finds the config in which the group joined, and the one before, from
@@ -64,8 +90,7 @@ func (m *Mover) queryConfig(num uint64, use func(*shard.Config)) {
 				return
 			}
 		}
-		var refused resp.ErrorReply
-		if errors.As(err, &refused) && refused.Code() == CodeCompacted {
+		if hasCode(err, CodeCompacted) {
 			m.missed = num
 		}
 		m.first = first{} // which may be no longer kept by now
@@ -86,8 +111,14 @@ func (m *Mover) onGroups(v resp.Value, err error) {
 	if err != nil {
 		return
 	}
-	if g, ok := findGroup(v, m.opts.Group); ok {
-		m.first.joined = g.joined
+	g, ok := findGroup(v, m.opts.Group)
+	switch {
+	case !ok && m.state.Config == nil:
+		m.problem = fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS,... makes it serve shards", m.opts.Group, m.opts.Group)
+	case ok && g.settled > 0 && m.state.Config == nil:
+		m.problem = fmt.Sprintf("the shardmasters know group %d as one that has data of config %d, and this one has none: it is another group, give it another --group", m.opts.Group, g.settled)
+	case ok:
+		m.first.joined, m.problem = g.joined, ""
 		m.again(&m.config, 0)
 	}
 }
@@ -113,7 +144,7 @@ func findGroup(v resp.Value, id shard.GroupID) (groupEntry, bool) {
 // further than they know.
 func (m *Mover) stepPassed() {
 	now := passed{settled: m.state.Settled, drained: len(m.state.Outgoing) == 0}
-	if now.settled == 0 || now == m.told || !m.due(&m.passed) {
+	if now.settled == 0 || now == m.told || !m.trusted() || !m.due(&m.passed) {
 		return
 	}
 	drained := 0
@@ -130,10 +161,6 @@ func (m *Mover) stepPassed() {
 	}, word("DISKV.SHARDS"), word("PASSED"), number(m.opts.Group), number(now.settled), number(drained))
 }
 
-// Waiting says, for a group that has no config, what it waits for.
-func (m *Mover) Waiting() string {
-	if m.state.Config != nil || m.first.joined != 0 {
-		return ""
-	}
-	return fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS,... makes it serve shards", m.opts.Group, m.opts.Group)
-}
+// Problem says what keeps the group from taking configs, if that is not a matter of
+// time, or nothing.
+func (m *Mover) Problem() string { return m.problem }

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -74,6 +75,8 @@ type Mover struct {
 
 	config   ask    // the next config
 	missed   uint64 // one that was asked for and is no longer kept
+	own      uint64 // the last one of the group that the shardmasters have shown to have
+	problem  string
 	first    first
 	passed   ask
 	told     passed // what the shardmasters have been told
@@ -165,6 +168,12 @@ func (m *Mover) backOff(a *ask, least, most time.Duration) {
 
 // propose has a command put through the group's log.
 func (m *Mover) propose(command []byte) { m.out.Propose = append(m.out.Propose, command) }
+
+// hasCode tells whether an error is an error reply of that code.
+func hasCode(err error, code string) bool {
+	var reply resp.ErrorReply
+	return errors.As(err, &reply) && reply.Code() == code
+}
 
 func word(s string) []byte { return []byte(s) }
 

@@ -28,6 +28,7 @@ type world struct {
 	joined  map[shard.GroupID]uint64
 	flying  []flight
 	faults  bool
+	passed  int // reports of how far a group is
 }
 
 type group struct {
@@ -174,6 +175,7 @@ func (w *world) answer(from *group, req handover.Request) resp.Value {
 			return all
 		case "PASSED":
 			require.Equal(w.t, uint64(from.id), num(2))
+			w.passed++
 			return integer(uint64(len(w.configs) - 1))
 		}
 	}
@@ -234,7 +236,7 @@ func (w *world) settled() bool {
 // are lost, doubled and late and leaders change; when that stops, everything is
 // where the last config wants it, and nothing was lost or doubled on the way.
 func TestShardsArriveWhateverIsLost(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, seed, 3)
@@ -311,4 +313,60 @@ func TestGroupThatWasAwayMissesConfigs(t *testing.T) {
 	away.up = true
 	until("it is back", w.settled)
 	require.Equal(t, "$2\r\nxy\r\n", away.command("GET", "key"))
+}
+
+// TestShardmastersOfAnotherClusterMoveNothing: they are named by mistake, know the
+// same numbers of groups, and are further with their configs.
+func TestShardmastersOfAnotherClusterMoveNothing(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.faults = false
+	for range 3 {
+		w.reconfigure()
+	}
+	run := func(ms int) {
+		for range ms {
+			w.step()
+		}
+	}
+	run(3000)
+	require.True(t, w.settled())
+	ours := w.configs
+
+	theirs := newWorld(t, 2, 2)
+	for range 9 {
+		theirs.reconfigure()
+	}
+	w.configs = theirs.configs
+	for _, g := range w.groups {
+		g.mover = handover.New(handover.Options{Group: g.id}) // started again, with the wrong flag
+	}
+	passed := w.passed
+	run(3000)
+	for _, g := range w.groups {
+		h := g.store.Handover()
+		require.Equal(t, ours[3].Append(nil), h.Config.Append(nil))
+		require.Contains(t, g.mover.Problem(), "the shardmasters are not those of this cluster: config 3, ")
+	}
+	require.Equal(t, passed, w.passed, "others are told nothing either")
+
+	w.configs = ours
+	w.reconfigure()
+	run(3000)
+	require.True(t, w.settled(), "the right ones are followed again")
+	require.Empty(t, w.groups[0].mover.Problem())
+}
+
+// TestGroupWithoutAConfigSaysWhy: the shardmasters do not know it.
+func TestGroupWithoutAConfigSaysWhy(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.faults = false
+	m := handover.New(handover.Options{Group: 9})
+	store := kv.NewSharded(9)
+	for range 500 {
+		w.step()
+		for _, req := range m.Step(w.now, true, store.Handover()).Requests {
+			m.Answered(req.ID, w.answer(w.groups[0], req), nil)
+		}
+	}
+	require.Equal(t, "group 9 is in no config yet: diskvctl shard join 9 ADDRESS,... makes it serve shards", m.Problem())
 }

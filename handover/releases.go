@@ -47,7 +47,7 @@ func (m *Mover) stepReleases() {
 		r := m.releases[i]
 		switch {
 		case !m.due(&r.ask):
-		case r.unheard >= unheardMost:
+		case r.unheard >= unheardMost && m.trusted():
 			m.askShardmasters(r)
 		default:
 			m.askTarget(r, l.To.Servers)

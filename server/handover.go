@@ -25,6 +25,8 @@ type shardMover struct {
 	state   kv.Handover
 	untaken []shard.GroupID
 	due     bool // something has happened since the last step
+	problem string
+	saidAt  time.Duration // when problem was reported
 
 	shown        *kv.Store // that the shard table is of which is published
 	shownVersion uint64
@@ -68,6 +70,7 @@ func (m *shardMover) step(r *replica.Replica, now time.Duration) {
 	_, _, leading := r.Leader()
 	out := m.mover.Step(now, leading, m.state)
 	m.untaken = m.mover.Untaken()
+	m.report(now)
 	for _, req := range out.Requests {
 		m.carry(req)
 	}
@@ -75,6 +78,21 @@ func (m *shardMover) step(r *replica.Replica, now time.Duration) {
 		r.Propose(movedShards{}, command)
 	}
 }
+
+// report says at a steady interval what keeps shards from moving.
+func (m *shardMover) report(now time.Duration) {
+	problem := m.mover.Problem()
+	if problem == m.problem && (problem == "" || now < m.saidAt+problemInterval) {
+		return
+	}
+	m.problem, m.saidAt = problem, now
+	if problem != "" {
+		m.node.logger.Warn(problem)
+	}
+}
+
+// problemInterval is how often a problem that lasts is reported.
+const problemInterval = 10 * time.Second
 
 // carry carries out a request, in a goroutine of its own: there are never more than
 // one for each stream, for each group that is to get shards, and for the
