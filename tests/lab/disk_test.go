@@ -97,13 +97,19 @@ func harm(ctx context.Context, chance *rand.Rand, end <-chan struct{}, groups ..
 			return err
 		}
 		// The next may go only when this one is back: it may be of the same group.
-		if err := m.Ready(ctx); err != nil {
+		if err := readySoon(ctx, m); err != nil {
 			return err
 		}
 		if !pause(end, chance, 300*time.Millisecond) {
 			return nil
 		}
 	}
+}
+
+func readySoon(ctx context.Context, m *proc.Member) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return m.Ready(ctx)
 }
 
 // pause takes up to a time, and reports false when end has come.

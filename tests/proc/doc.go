@@ -1,6 +1,7 @@
 // Package proc runs diskvd as real processes, for tests and tools that kill
 // them: a group on this machine, each member with its own directory, addresses
-// and output file.
+// and output file; or a cluster of groups and shardmasters; and an unreliable
+// network in front of them.
 //
 // It guarantees that a process which it started is gone when Close has returned,
 // ended by its own process id; that a member keeps its addresses and directory
