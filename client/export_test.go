@@ -26,3 +26,6 @@ func ParseSlots(v Value, asked string) ([]string, error) {
 	}
 	return all, err
 }
+
+// ParseMoved returns the address in a redirect.
+var ParseMoved = parseMoved

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -150,7 +151,13 @@ func parseSlots(v Value, addr string) ([]slotRange, error) {
 			if m.Kind != kindArray || len(m.Elems) < 2 || m.Elems[1].Kind != kindInt {
 				return nil, unexpected("CLUSTER SLOTS", m)
 			}
-			sr.members = append(sr.members, memberAddress(string(m.Elems[0].Str), m.Elems[1].Int, addr))
+			member := memberAddress(string(m.Elems[0].Str), m.Elems[1].Int, addr)
+			if shard.CheckAddress(member) == nil { // else it is of no use from here
+				sr.members = append(sr.members, member)
+			}
+		}
+		if len(sr.members) == 0 {
+			return nil, fmt.Errorf("CLUSTER SLOTS: nobody that could be reached serves shard %d", sr.first)
 		}
 		out = append(out, sr)
 	}
