@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -104,4 +105,173 @@ func TestShardsMove(t *testing.T) {
 
 	require.Equal(t, "+OK\r\n", a.apply(kv.AppendRelease(nil, 2, 2)))
 	require.Empty(t, a.store.Handover().Outgoing)
+}
+
+// TestAnOutgoingIsReadWhileTheStoreGoesOn: for the race detector, too.
+func TestAnOutgoingIsReadWhileTheStoreGoesOn(t *testing.T) {
+	c := configs(give(1, 0, shard.Count-1), give(2, 0, 8191), give(3, 8192, 12000))
+	a := newGroup(t, 1)
+	a.take(c[1], c[0])
+	for i := range 1000 {
+		a.do(fmt.Sprintf("SET key%d %d EX 100", i, i))
+		a.do(once(kv.NewSessionID(epoch, uint64(i%20)), i+1, "n", "INCR n"))
+		a.do(fmt.Sprintf("APPEND key%d x", i/2))
+	}
+	a.store.Image()
+	a.take(c[2], nil)
+	o, ok := a.store.Outgoing(2, 2)
+	require.True(t, ok)
+	want := entriesOf(t, o, 1<<20)
+	done := make(chan []byte)
+	go func() {
+		var all, cursor []byte
+		for range 10_000 {
+			chunk, err := o.Chunk(cursor, 500)
+			h, headErr := kv.ReadChunkHead(chunk)
+			if err != nil || headErr != nil {
+				break
+			}
+			all = append(all, chunk[36+4+len(h.Start)+4+len(h.Next)+4:len(chunk)-4]...)
+			if cursor = h.Next; h.Last {
+				break
+			}
+		}
+		done <- all
+	}()
+	for i := range 1000 {
+		a.do(fmt.Sprintf("APPEND key%d y", i))
+		a.do(once(kv.NewSessionID(epoch, uint64(i%20)), i+2000, "n", "INCR n"))
+		if i%100 == 0 {
+			a.store.Image()
+			a.sleep(10 * time.Second)
+		}
+		if i == 500 {
+			a.take(c[3], nil)
+			a.apply(kv.AppendRelease(nil, 2, 2))
+		}
+	}
+	require.Equal(t, want, <-done)
+}
+
+func TestPlainGroupsTakeNoConfigs(t *testing.T) {
+	m := newMachine(t)
+	c := configs(give(1, 0, shard.Count-1))
+	for _, command := range [][]byte{
+		kv.AppendTakeConfig(nil, c[1], c[0]), kv.AppendInstall(nil, 1, 2, nil), kv.AppendRelease(nil, 1, 2),
+	} {
+		require.Equal(t, "-ERR this group has no configs: it serves every shard\r\n", m.apply(command))
+	}
+	require.Equal(t, kv.Handover{}, m.store.Handover())
+	require.Equal(t, kv.Served, m.store.ShardState(0))
+	require.PanicsWithValue(t, "kv: group 0 is nobody", func() { kv.NewSharded(0) })
+}
+
+func TestConfigsThatAreRefused(t *testing.T) {
+	c := configs(give(1, 0, shard.Count-1), give(2, 0, 99), give(1, 0, 49), give(2, 50, 200))
+	nobody := *c[2]
+	nobody.Owner[7] = 0
+	fresh := func(*machine) {}
+	one := func(m *machine) { m.take(c[1], nil) }
+	awaiting := func(m *machine) {
+		m.take(c[1], nil)
+		m.take(c[2], nil)
+		m.take(c[3], nil)
+	}
+	for name, tc := range map[string]struct {
+		group            shard.GroupID
+		before           func(*machine)
+		config, previous *shard.Config
+		want             string
+	}{
+		"the first":                        {1, fresh, c[1], c[0], "+OK"},
+		"the first, alone":                 {1, fresh, c[1], nil, "+OK"},
+		"config 0":                         {1, fresh, c[0], c[0], "-STALECONFIG config 0 is not the one before 0"},
+		"a later one, alone":               {2, fresh, c[2], nil, "-STALECONFIG this group has no config; with its first, 2, has to come the one before"},
+		"a later one, after another":       {2, fresh, c[2], c[0], "-STALECONFIG config 0 is not the one before 2"},
+		"a later one":                      {2, fresh, c[2], c[1], "+OK"},
+		"one after it owned something":     {1, fresh, c[2], c[1], "-STALECONFIG this group owned shards in config 1; it has to begin with an older one"},
+		"the same again":                   {1, one, c[1], nil, "-STALECONFIG this group has config 1; the next one is not 1"},
+		"one in between is missing":        {1, one, c[3], nil, "-STALECONFIG this group has config 1; the next one is not 3"},
+		"the next":                         {1, one, c[2], nil, "+OK"},
+		"the next, with the one before":    {1, one, c[2], c[1], "+OK"},
+		"a shard for nobody":               {1, one, &nobody, nil, "-ERR config 2 gives shard 7 of group 1 to nobody"},
+		"the next, while one is awaited":   {1, awaiting, c[4], nil, "-STALECONFIG this group still awaits shards of config 3"},
+		"a config that is none":            {1, fresh, &shard.Config{Num: 1, Owner: [shard.Count]shard.GroupID{9}}, nil, "-ERR malformed config in the log: decode config: shard 0 is of group 9, which the config does not have"},
+		"a config before one that is none": {1, fresh, c[1], &shard.Config{Owner: [shard.Count]shard.GroupID{9}}, "-ERR malformed config in the log: decode config: shard 0 is of group 9, which the config does not have"},
+	} {
+		m := newGroup(t, tc.group)
+		tc.before(m)
+		before, version := m.store.Handover(), m.store.HandoverVersion()
+		require.Equal(t, tc.want+"\r\n", m.take(tc.config, tc.previous), name)
+		require.Equal(t, tc.want == "+OK", m.store.HandoverVersion() > version, name)
+		if tc.want != "+OK" {
+			require.Equal(t, before, m.store.Handover(), name)
+		}
+		kv.RequireInvariants(t, m.store)
+	}
+}
+
+func TestMalformedHandoverCommands(t *testing.T) {
+	m := newGroup(t, 1)
+	whole := kv.AppendRelease(nil, 1, 2)
+	for _, bad := range [][]byte{
+		whole[:1], whole[:len(whole)-1], append(slices.Clone(whole), 0), {0x81, 0, 0, 0}, {0x81, 4, 0, 0},
+		append([]byte{0x81, 3, 1, 0}, whole[4:]...), {0x81, 1, 0, 0, 0xff, 0xff, 0xff, 0xff},
+	} {
+		require.Contains(t, m.apply(bad), "-ERR malformed hand-over command in the log: ", "%x", bad)
+	}
+	_, ok := m.store.Query(nil, 0, whole)
+	require.True(t, ok)
+	reply, _ := m.store.Query(nil, 0, whole)
+	require.Contains(t, string(reply), "-ERR malformed query: ")
+}
+
+// TestTheNewestAddressesAreTold: a group whose config is newer knows better where
+// another one is than the config with which the shards moved.
+func TestTheNewestAddressesAreTold(t *testing.T) {
+	c := configs(give(1, 0, shard.Count-1), give(2, 0, 99), func(c *shard.Config) {
+		c.Groups = []shard.Group{groupOf(1), {ID: 2, Servers: []string{"elsewhere:1"}}}
+	}, func(c *shard.Config) {
+		give(1, 0, 99)(c)
+		c.Groups = []shard.Group{groupOf(1)}
+	})
+	a := newGroup(t, 1)
+	for n := range c[1:] {
+		require.Equal(t, "+OK\r\n", a.take(c[n+1], nil))
+		for _, out := range a.store.Handover().Outgoing {
+			want := []string{"host2:1"}
+			if n+1 == 3 {
+				want = []string{"elsewhere:1"}
+			}
+			require.Equal(t, want, out.To.Servers, "config %d", n+1)
+		}
+	}
+	require.Equal(t, []kv.Incoming{{
+		Config: 4, From: shard.Group{ID: 2, Servers: []string{"elsewhere:1"}}, Shards: 100,
+	}}, a.store.Handover().Incoming, "one that has left is where it was")
+}
+
+// TestAChunkOfAnOlderConfigIsStale: a late first chunk of a stream of long ago finds
+// another stream from the same group at its beginning.
+func TestAChunkOfAnOlderConfigIsStale(t *testing.T) {
+	c := configs(give(1, 0, shard.Count-1), give(2, 0, 99), give(1, 0, 99), give(2, 0, 99))
+	a, b := newGroup(t, 1), newGroup(t, 2)
+	a.take(c[1], nil)
+	a.do(once(kv.NewSessionID(epoch, 7), 1, "foo", "INCR foo"))
+	a.take(c[2], nil)
+	b.take(c[2], c[1])
+	o, _ := a.store.Outgoing(2, 2)
+	first, err := o.Chunk(nil, 0)
+	require.NoError(t, err)
+	b.pull(a, 1<<20)
+	b.take(c[3], nil)
+	a.take(c[3], nil)
+	a.pull(b, 1<<20)
+	a.take(c[4], nil)
+	b.take(c[4], nil)
+	require.Empty(t, b.store.Handover().Incoming[0].Cursor)
+	require.Contains(t, b.apply(kv.AppendInstall(nil, 2, 1, first)), "-"+kv.CodeStaleChunk+" ")
+	require.Empty(t, b.store.Handover().Incoming[0].Cursor)
+	b.pull(a, 1<<20)
+	require.Equal(t, uint64(4), b.store.Handover().Settled)
 }
