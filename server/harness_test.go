@@ -1,19 +1,13 @@
 package server_test
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +16,7 @@ import (
 	"diskv/internal/resp"
 	"diskv/server"
 	"diskv/server/transport"
+	"diskv/tests/inproc"
 	"diskv/tests/proc"
 )
 
@@ -30,80 +25,19 @@ const patience = 20 * time.Second
 
 // group is the nodes of a test, in this process, on unix sockets.
 type group struct {
+	*inproc.Group
 	t     testing.TB
-	opts  []server.Options
-	nodes []*node // nil where none runs
-	logs  []*logBuffer
-}
-
-// node is one that runs.
-type node struct {
-	*server.Node
-	stop context.CancelFunc
-	done chan struct{}
-	err  error // of Run, after done
-}
-
-// logBuffer gathers what a node logs.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	opts  []server.Options // these three are those of Group
+	nodes []*inproc.Node
+	logs  []*inproc.Log
 }
 
 // newGroup makes the options of a group. Nothing runs yet.
 func newGroup(tb testing.TB, size int, changes ...func(*server.Options)) *group {
 	tb.Helper()
-	sockets, err := os.MkdirTemp("", "diskv") // the path of a socket must be short
-	require.NoError(tb, err)
-	tb.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	g := &group{t: tb, nodes: make([]*node, size)}
-	var peers []string
-	for i := range size {
-		peers = append(peers, "unix:"+filepath.Join(sockets, strconv.Itoa(i)))
-	}
-	base := tb.TempDir()
-	for i := range size {
-		l := &logBuffer{}
-		o := server.Options{
-			Dir: filepath.Join(base, strconv.Itoa(i)), Listen: peers[i], Group: 1, Index: i, Bootstrap: true,
-			HTTP: "127.0.0.1:0", MinFreeBytes: 1, ShutdownTimeout: 200 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(l, nil)),
-		}
-		if size > 1 {
-			o.Peers = slices.Clone(peers)
-		}
-		for _, change := range changes {
-			change(&o)
-		}
-		g.opts, g.logs = append(g.opts, o), append(g.logs, l)
-	}
-	tb.Cleanup(func() {
-		for _, n := range g.nodes {
-			if n != nil {
-				n.stop()
-			}
-		}
-		for i := range g.nodes {
-			g.halt(i)
-		}
-		if tb.Failed() {
-			for i, l := range g.logs {
-				tb.Logf("node %d:\n%s", i, l)
-			}
-		}
-	})
-	return g
+	withHTTP := func(o *server.Options) { o.HTTP = "127.0.0.1:0" }
+	g := inproc.New(tb, size, append([]func(*server.Options){withHTTP}, changes...)...)
+	return &group{Group: g, t: tb, opts: g.Options, nodes: g.Nodes, logs: g.Logs}
 }
 
 // startGroup starts a group and waits until it serves.
@@ -117,77 +51,12 @@ func startGroup(tb testing.TB, size int, changes ...func(*server.Options)) *grou
 	return g
 }
 
-// start runs a node.
-func (g *group) start(i int) {
-	g.t.Helper()
-	require.NoError(g.t, g.tryStart(i))
-}
-
-func (g *group) tryStart(i int) error {
-	n, err := server.Open(g.opts[i])
-	if err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	run := &node{Node: n, stop: stop, done: make(chan struct{})}
-	g.nodes[i] = run
-	go func() {
-		run.err = n.Run(ctx)
-		close(run.done)
-	}()
-	return nil
-}
-
-// halt stops a node, if it runs, and returns what Run returned.
-func (g *group) halt(i int) error {
-	n := g.nodes[i]
-	if n == nil {
-		return nil
-	}
-	n.stop()
-	<-n.done
-	g.nodes[i] = nil
-	return n.err
-}
-
-// stop stops a node, which must end clean.
-func (g *group) stop(i int) {
-	g.t.Helper()
-	require.NoError(g.t, g.halt(i))
-}
-
-// awaitReady waits until every node that runs is ready.
-func (g *group) awaitReady() {
-	g.t.Helper()
-	for i, n := range g.nodes {
-		if n == nil {
-			continue
-		}
-		require.Eventually(g.t, func() bool {
-			s, err := n.Status()
-			return err == nil && s.Ready
-		}, patience, 2*time.Millisecond, "node %d is ready", i)
-	}
-}
-
-// leader waits for a leader and returns its index.
-func (g *group) leader() int {
-	g.t.Helper()
-	found := -1
-	require.Eventually(g.t, func() bool {
-		for i, n := range g.nodes {
-			if n == nil {
-				continue
-			}
-			if s, err := n.Status(); err == nil && s.Role == "leader" {
-				found = i
-				return true
-			}
-		}
-		return false
-	}, patience, 2*time.Millisecond, "a leader")
-	return found
-}
+func (g *group) start(i int)          { g.t.Helper(); g.Run(i) }
+func (g *group) tryStart(i int) error { return g.TryRun(i) } //nolint:unparam // as start
+func (g *group) halt(i int) error     { return g.Halt(i) }
+func (g *group) stop(i int)           { g.t.Helper(); g.Stop(i) }
+func (g *group) awaitReady()          { g.t.Helper(); g.AwaitReady() }
+func (g *group) leader() int          { g.t.Helper(); return g.Leader() }
 
 // follower returns a node that follows.
 func (g *group) follower() int { return (g.leader() + 1) % len(g.nodes) }

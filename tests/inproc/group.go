@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,58 +32,74 @@ const patience = 20 * time.Second
 
 // Group is the nodes of one replica group.
 type Group struct {
-	Addrs []string // by member
+	Addrs   []string         // by member
+	Options []server.Options // of the next start of each
+	Nodes   []*Node          // nil where none runs
+	Logs    []*Log
 
-	t       testing.TB
-	options []server.Options
-	nodes   []*node // nil where none runs
-	log     log
+	t testing.TB
 }
 
-type node struct {
+// Node is one that runs.
+type Node struct {
 	*server.Node
 	stop context.CancelFunc
 	done chan struct{}
 	err  error // of Run, after done
 }
 
-// log gathers what all nodes log.
-type log struct {
+// Log gathers what a node logs.
+type Log struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (l *log) Write(b []byte) (int, error) {
+func (l *Log) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(b)
 }
 
-// Start runs a group of a size and waits until it serves. It ends with the test.
-func Start(tb testing.TB, size int, changes ...func(*server.Options)) *Group {
+// String returns what was logged so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// New chooses directories and addresses for a group of a size. Nothing runs yet.
+func New(tb testing.TB, size int, changes ...func(*server.Options)) *Group {
 	tb.Helper()
 	sockets, err := os.MkdirTemp("", "diskv") // the path of a socket must be short
 	require.NoError(tb, err)
 	tb.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	g := &Group{t: tb, nodes: make([]*node, size)}
+	g := &Group{t: tb, Nodes: make([]*Node, size)}
 	for i := range size {
 		g.Addrs = append(g.Addrs, "unix:"+filepath.Join(sockets, strconv.Itoa(i)))
 	}
 	base := tb.TempDir()
 	for i := range size {
+		l := &Log{}
 		o := server.Options{
 			Dir: filepath.Join(base, strconv.Itoa(i)), Listen: g.Addrs[i], Group: 1, Index: i, Bootstrap: true,
-			MinFreeBytes: 1, ShutdownTimeout: 200 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&g.log, nil)),
+			MinFreeBytes: 1, ShutdownTimeout: 200 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(l, nil)),
 		}
 		if size > 1 {
-			o.Peers = g.Addrs
+			o.Peers = slices.Clone(g.Addrs)
 		}
 		for _, change := range changes {
 			change(&o)
 		}
-		g.options = append(g.options, o)
+		g.Options, g.Logs = append(g.Options, o), append(g.Logs, l)
 	}
 	tb.Cleanup(g.end)
+	return g
+}
+
+// Start starts a group of a size and waits until it serves. It ends with the test.
+func Start(tb testing.TB, size int, changes ...func(*server.Options)) *Group {
+	tb.Helper()
+	g := New(tb, size, changes...)
 	for i := range size {
 		g.Run(i)
 	}
@@ -91,56 +108,65 @@ func Start(tb testing.TB, size int, changes ...func(*server.Options)) *Group {
 }
 
 func (g *Group) end() {
-	for _, n := range g.nodes {
+	for _, n := range g.Nodes {
 		if n != nil {
 			n.stop()
 		}
 	}
-	for i := range g.nodes {
-		_ = g.halt(i)
+	for i := range g.Nodes {
+		_ = g.Halt(i)
 	}
 	if g.t.Failed() {
-		g.log.mu.Lock()
-		defer g.log.mu.Unlock()
-		g.t.Logf("nodes:\n%s", g.log.b.String())
+		for i, l := range g.Logs {
+			g.t.Logf("node %d:\n%s", i, l)
+		}
 	}
 }
 
 // Run starts a node that does not run.
 func (g *Group) Run(i int) {
 	g.t.Helper()
-	n, err := server.Open(g.options[i])
-	require.NoError(g.t, err)
+	require.NoError(g.t, g.TryRun(i))
+}
+
+// TryRun is Run for a node that may refuse its options or its directory.
+func (g *Group) TryRun(i int) error {
+	n, err := server.Open(g.Options[i])
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	run := &node{Node: n, stop: stop, done: make(chan struct{})}
-	g.nodes[i] = run
+	run := &Node{Node: n, stop: stop, done: make(chan struct{})}
+	g.Nodes[i] = run
 	go func() {
 		run.err = n.Run(ctx)
 		close(run.done)
 	}()
+	return nil
 }
 
 // Stop stops a node, which must end clean.
 func (g *Group) Stop(i int) {
 	g.t.Helper()
-	require.NoError(g.t, g.halt(i))
+	require.NoError(g.t, g.Halt(i))
 }
 
-func (g *Group) halt(i int) error {
-	n := g.nodes[i]
+// Halt stops a node, if it runs, and returns how it ended.
+func (g *Group) Halt(i int) error {
+	n := g.Nodes[i]
 	if n == nil {
 		return nil
 	}
 	n.stop()
 	<-n.done
-	g.nodes[i] = nil
+	g.Nodes[i] = nil
 	return n.err
 }
 
 // AwaitReady waits until every node that runs is ready.
 func (g *Group) AwaitReady() {
 	g.t.Helper()
-	for i, n := range g.nodes {
+	for i, n := range g.Nodes {
 		if n == nil {
 			continue
 		}
@@ -156,7 +182,7 @@ func (g *Group) Leader() int {
 	g.t.Helper()
 	found := -1
 	require.Eventually(g.t, func() bool {
-		for i, n := range g.nodes {
+		for i, n := range g.Nodes {
 			if n == nil {
 				continue
 			}
