@@ -56,7 +56,7 @@ func (n *node) perform(out replica.Output, from field) {
 		if n.dice.chance(n.w.plan.stall) {
 			n.w.mark(MarkPause)
 			n.paused = n.w.now + n.dice.around(4*n.w.plan.replica.ElectionTimeout)
-			n.later(n.paused-n.w.now, func() { n.perform(out, f+1) })
+			n.goOn(out, f+1)
 			return
 		}
 	}
@@ -64,6 +64,16 @@ func (n *node) perform(out replica.Output, from field) {
 	if len(n.inbox) > 0 {
 		n.wake()
 	}
+}
+
+// goOn carries out the rest of an output when the process no longer stands still,
+// which the calm may end earlier.
+func (n *node) goOn(out replica.Output, from field) {
+	if n.paused <= n.w.now {
+		n.perform(out, from)
+		return
+	}
+	n.later(min(n.paused-n.w.now, maxNap), func() { n.goOn(out, from) })
 }
 
 // carryOut does what one field asks for, and reports whether that was anything.
