@@ -48,6 +48,11 @@ func simulation(seeds int) command {
 	return command{pkg: "./tests/sim", tests: "^TestSim$", flags: []string{fmt.Sprintf("-sim.seeds=%d", seeds), "-sim.ops=500"}}
 }
 
+// groups is the command for the first seeds of the simulation of several groups.
+func groups(seeds int) command {
+	return command{pkg: "./tests/sim", tests: "^TestGroups$", flags: []string{fmt.Sprintf("-sim.groupseeds=%d", seeds), "-sim.ops=500"}}
+}
+
 // args are the arguments of the go command. Paths are trimmed so that every
 // copy of the module shares what the build cache has of unchanged packages.
 func (c command) args(limit time.Duration) []string {

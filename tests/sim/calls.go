@@ -294,6 +294,7 @@ func (n *node) answerCall(r replica.Reply, reply func([]byte)) {
 	case r.Outcome == replica.NotLeader:
 		reply(resp.AppendError(nil, "CLUSTERDOWN no leader"))
 	case r.Outcome == replica.Overloaded:
+		n.w.mark(MarkOverloaded)
 		reply(resp.AppendError(nil, "TRYAGAIN too much is waiting"))
 	default:
 		reply(resp.AppendError(nil, "UNKNOWNRESULT"))

@@ -160,7 +160,7 @@ func (w *group) drawMover(d dice) {
 		Window:       1 + d.IntN(4),
 		PollInterval: d.between(5*time.Millisecond, 100*time.Millisecond),
 	}
-	if queue := &w.plan.replica.MaxQueueBytes; *queue != 0 {
+	if queue := &w.plan.replica.MaxQueueBytes; *queue != 0 && w.service == paxos.ServiceSharded {
 		// What waits leaves room for a chunk now and then.
 		*queue += 2*w.mover.ChunkBytes + 8<<10
 	}

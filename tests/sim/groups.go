@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"diskv/paxos"
@@ -20,6 +21,7 @@ func (w *world) drawGroups(d dice) {
 // drawLoad draws what the operator and late copies do.
 func (w *world) drawLoad(d dice) {
 	w.load.change = d.between(50*time.Millisecond, 1500*time.Millisecond)
+	w.load.back = 0.1 + 0.7*d.Float64()
 	w.load.late = d.Float64() * 0.2
 }
 
@@ -51,7 +53,9 @@ func (w *world) startApart(d dice) {
 			return
 		}
 		g := w.groups[d.IntN(len(w.groups))]
-		if d.chance(halts) {
+		if outside := w.outside(); outside != nil && halts > 0.2 {
+			outside.halt(d.around(4 * every)) // configs may be made and dropped meanwhile
+		} else if d.chance(halts) {
 			g.halt(d.around(every))
 		} else {
 			g.cutOff(d.around(every / 2))
@@ -59,6 +63,22 @@ func (w *world) startApart(d dice) {
 		w.after(d.around(every), next)
 	}
 	w.after(d.around(every), next)
+}
+
+// outside returns a group that was in a config, has left and is forgotten by the
+// shardmasters, or nil.
+func (w *world) outside() *group {
+	leader := w.masters.leader()
+	if leader == nil {
+		return nil
+	}
+	known := groupsOf(leader.rep.Machine().(*machine).masters)
+	for _, g := range w.stores {
+		if w.moves.had(g.id) && !slices.ContainsFunc(known, func(f groupFacts) bool { return f.id == g.id }) {
+			return g
+		}
+	}
+	return nil
 }
 
 // cutOff cuts a group off from all others.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"diskv/kv"
@@ -55,6 +56,14 @@ func newMoves(w *world) *moves {
 }
 
 func (v *moves) newest() *shard.Config { return v.configs[len(v.configs)-1] }
+
+// had reports whether a config has had a group.
+func (v *moves) had(id shard.GroupID) bool {
+	return slices.ContainsFunc(v.configs, func(c *shard.Config) bool {
+		_, ok := c.Group(id)
+		return ok
+	})
+}
 
 func (v *moves) stream(id streamID) *stream {
 	s := v.streams[id]

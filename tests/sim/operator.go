@@ -77,7 +77,7 @@ func (o *operator) draw() []string {
 	switch p := d.Float64(); {
 	case len(c.Groups) == 0:
 		args = o.join(w.stores[0])
-	case !member && p < 0.75:
+	case !member && p < w.load.back:
 		args = o.join(any)
 	case p < 0.06:
 		args = o.join(any) // as it is, or at other addresses

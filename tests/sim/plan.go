@@ -56,6 +56,7 @@ type load struct {
 	roam    float64       // chance that a client begins an operation at any member
 	hot     float64       // chance that an operation is on the key that all fight for
 	change  time.Duration // mean time between two commands of the operator
+	back    float64       // chance that the operator has a group join that it finds outside
 	late    float64       // chance that a copy of an operation of a session comes late
 }
 
