@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,17 +14,6 @@ import (
 	"sync"
 	"time"
 )
-
-// Build compiles diskvd into dir and returns the path of the program. It is to
-// be called inside the module.
-func Build(dir string) (string, error) {
-	bin := filepath.Join(dir, "diskvd")
-	out, err := exec.Command("go", "build", "-o", bin, "diskv/cmd/diskvd").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build diskvd: %w\n%s", err, out)
-	}
-	return bin, nil
-}
 
 // Options are those of a [Group].
 type Options struct {
