@@ -368,5 +368,5 @@ func TestGroupWithoutAConfigSaysWhy(t *testing.T) {
 			m.Answered(req.ID, w.answer(w.groups[0], req), nil)
 		}
 	}
-	require.Equal(t, "group 9 is in no config yet: diskvctl shard join 9 ADDRESS,... makes it serve shards", m.Problem())
+	require.Equal(t, "group 9 is in no config yet: diskvctl shard join 9 ADDRESS... makes it serve shards", m.Problem())
 }

@@ -107,7 +107,7 @@ func (n *Node) awaitShard(id shard.ID) *shardTable {
 }
 
 func (n *Node) whyNoConfig() string {
-	return fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS,... makes it serve shards", n.opts.Group, n.opts.Group)
+	return fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS... makes it serve shards", n.opts.Group, n.opts.Group)
 }
 
 // onItsWay tells whether a command on a shard has to wait before it is known where

@@ -248,7 +248,7 @@ func TestGroupThatHasNotJoinedSaysSo(t *testing.T) {
 		o.Service, o.Group, o.Shardmasters = paxos.ServiceSharded, 9, c.addrs(c.masters)
 	})
 	m := g.dial(0)
-	require.Equal(t, "-CLUSTERDOWN group 9 is in no config yet: diskvctl shard join 9 ADDRESS,... makes it serve shards", m.do("SET k v"))
+	require.Equal(t, "-CLUSTERDOWN group 9 is in no config yet: diskvctl shard join 9 ADDRESS... makes it serve shards", m.do("SET k v"))
 	require.Equal(t, "[]", m.do("CLUSTER SLOTS"))
 	require.Contains(t, m.do("DISKV.PULL 1 1 x 100"), "-NOTYET")
 	require.Contains(t, m.do("DISKV.PULL x 1 x 100"), "-ERR DISKV.PULL needs")

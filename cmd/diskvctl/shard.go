@@ -46,20 +46,31 @@ func parseRange(s string) (shard.Range, error) {
 	return shard.Range{First: shard.ID(first), Last: shard.ID(last)}, nil
 }
 
+// splitAddresses returns addresses that were given with spaces or commas between.
+func splitAddresses(args []string) []string {
+	var out []string
+	for _, arg := range args {
+		for a := range strings.SplitSeq(arg, ",") {
+			out = append(out, strings.TrimSpace(a))
+		}
+	}
+	return out
+}
+
 func (a *app) shardJoin() *cobra.Command {
 	ch := &change{app: a}
 	c := &cobra.Command{
 		Use: "join GROUP ADDRESS...", Short: "Make a group a member of the cluster", Args: arguments(2, 1+shard.MaxServers),
 		Long: `Make a group a member of the cluster and give it its share of the shards. The
-addresses are those of its members, in the order of their --peers. Of a group that
-is a member already it changes the addresses.`,
+addresses are those of its members, in the order of their --peers, with spaces or
+commas between. Of a group that is a member already it changes the addresses.`,
 		Example: "  diskvctl shard join 2 10.0.0.4:7379 10.0.0.5:7379 10.0.0.6:7379",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseGroup(args[0])
 			if err != nil {
 				return err
 			}
-			servers := args[1:]
+			servers := splitAddresses(args[1:])
 			if err := shard.CheckServers(servers); err != nil {
 				return usageError{err}
 			}

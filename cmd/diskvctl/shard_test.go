@@ -30,6 +30,8 @@ func TestShardVerbs(t *testing.T) {
 	require.Equal(t, exitOK, got.status, got.stderr)
 	require.Contains(t, got.stdout, "config 1 is made\n")
 	require.Equal(t, outcome{exitOK, "nothing to do: config 1 has it so already\n", ""}, do(join("1", one, "--wait", "0")...))
+	require.Equal(t, outcome{exitOK, "nothing to do: config 1 has it so already\n", ""},
+		do("shard", "join", "1", strings.Join(one.Addrs, ","), "--wait", "0"), "written as --peers is")
 
 	byMember := at(t, one.Addrs[1]) // members of groups know the shardmasters
 	made := parse[changeJSON](t, byMember(join("2", two, "--wait", "0", "--json")...))

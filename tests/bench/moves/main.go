@@ -73,6 +73,9 @@ func run(s settings) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
+	if err := c.Shardmasters.Ready(ctx); err != nil {
+		return err
+	}
 	masters, err := client.OpenShardmaster(ctx, c.Shardmasters.Public...)
 	if err != nil {
 		return err
