@@ -1,15 +1,20 @@
-// Command moves measures what moving shards costs those who use other shards, and
-// how long a shard is away. It starts shardmasters and three groups of three
-// processes each.
+// Command shards measures what shards and groups cost. It starts clusters of real
+// processes, three members to a group.
 //
-//	go run ./tests/bench/moves --keys 1000000 --rounds 5      # half of the keys to another group
-//	go run ./tests/bench/moves --shard-bytes 104857600        # one large shard
+//	go run ./tests/bench/shards --measure moves --keys 1000000 --rounds 5
+//	go run ./tests/bench/shards --measure away --shard-bytes 104857600 --rounds 5
+//	go run ./tests/bench/shards --measure groups --rounds 5
 //
-// In the first form group 3 is loaded all the time while half of the keys of group 1
-// go to group 2 and, in the next round, back; the ratio of group 3's throughput
-// during a move to that just before is what counts. In the second form a client
-// writes to one shard, which holds so many bytes, while it moves; the longest time
-// between two answers is how long it was away.
+// moves: group 3 is loaded all the time while half of the keys of group 1 go to group
+// 2 and, in the next round, back. The ratio of group 3's throughput during a move to
+// that just before is what counts.
+//
+// away: a client writes to one shard, which holds so many bytes, while it moves. The
+// longest time between two answers is how long it was away.
+//
+// groups: the same load on one group and on two, in turn. The ratio of the medians
+// says what a second group gains on this machine, and how busy its processors are
+// says what bounds it.
 package main
 
 import (
@@ -26,6 +31,7 @@ import (
 )
 
 type settings struct {
+	measure                      string
 	keys, value, rounds, clients int
 	shardBytes                   int
 	dir                          string
@@ -33,15 +39,16 @@ type settings struct {
 
 func main() {
 	var s settings
+	flag.StringVar(&s.measure, "measure", "moves", "moves, away or groups")
 	flag.IntVar(&s.keys, "keys", 1_000_000, "keys of group 1, of which half move")
 	flag.IntVar(&s.value, "value", 100, "bytes of a value")
-	flag.IntVar(&s.rounds, "rounds", 5, "moves")
-	flag.IntVar(&s.clients, "clients", 64, "clients that load group 3, each with one write at a time")
-	flag.IntVar(&s.shardBytes, "shard-bytes", 0, "move one shard with so many bytes instead")
+	flag.IntVar(&s.rounds, "rounds", 5, "rounds of measuring")
+	flag.IntVar(&s.clients, "clients", 64, "clients that load a group, each with one write at a time")
+	flag.IntVar(&s.shardBytes, "shard-bytes", 100<<20, "bytes of the shard that is away")
 	flag.StringVar(&s.dir, "dir", "", "where the directories of the members go; default: a temporary directory")
 	flag.Parse()
 	if err := run(s); err != nil {
-		fmt.Fprintln(os.Stderr, "moves:", err)
+		fmt.Fprintln(os.Stderr, "shards:", err)
 		os.Exit(1)
 	}
 }
@@ -63,37 +70,27 @@ func run(s settings) error {
 	if err != nil {
 		return err
 	}
-	c, err := proc.NewCluster(proc.ClusterOptions{Binary: binary, Dir: dir, Shardmasters: 3, Groups: 3, Size: 3})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.Start(); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	if err := c.Shardmasters.Ready(ctx); err != nil {
-		return err
+	switch s.measure {
+	case "moves", "away":
+	case "groups":
+		return compareGroups(ctx, s, binary, dir)
+	default:
+		return fmt.Errorf("--measure %q: must be moves, away or groups", s.measure)
 	}
-	masters, err := client.OpenShardmaster(ctx, c.Shardmasters.Public...)
+	b, err := startCluster(ctx, s, binary, dir, 3)
 	if err != nil {
 		return err
 	}
-	defer masters.Close()
-	for i, g := range c.Groups {
-		if _, err := masters.Join(ctx, shard.GroupID(i+1), g.Public); err != nil {
-			return err
-		}
-	}
-	b := &bench{settings: s, cluster: c, masters: masters}
+	defer b.close()
 	if _, err := b.move(ctx, shard.Range{First: 0, Last: half - 1}, 1); err != nil {
 		return err
 	}
 	if _, err := b.move(ctx, shard.Range{First: half, Last: shard.Count - 1}, 3); err != nil {
 		return err
 	}
-	if s.shardBytes > 0 {
+	if s.measure == "away" {
 		return b.moveLargeShard(ctx)
 	}
 	return b.moveHalf(ctx)
@@ -104,6 +101,47 @@ type bench struct {
 	settings
 	cluster *proc.Cluster
 	masters *client.Shardmaster
+}
+
+// startCluster starts shardmasters and groups, which join in order.
+func startCluster(ctx context.Context, s settings, binary, dir string, groups int) (*bench, error) {
+	c, err := proc.NewCluster(proc.ClusterOptions{Binary: binary, Dir: dir, Shardmasters: 3, Groups: groups, Size: 3})
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{settings: s, cluster: c}
+	err = func() error {
+		if err := c.Start(); err != nil {
+			return err
+		}
+		for _, g := range c.All() {
+			if err := g.Ready(ctx); err != nil {
+				return err
+			}
+		}
+		if b.masters, err = client.OpenShardmaster(ctx, c.Shardmasters.Public...); err != nil {
+			return err
+		}
+		num := uint64(0)
+		for i, g := range c.Groups {
+			if num, err = b.masters.Join(ctx, shard.GroupID(i+1), g.Public); err != nil {
+				return err
+			}
+		}
+		return c.Settled(ctx, b.masters, num)
+	}()
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() {
+	if b.masters != nil {
+		b.masters.Close()
+	}
+	b.cluster.Close()
 }
 
 // moveHalf measures the throughput of group 3 while the keys of group 1 move.
