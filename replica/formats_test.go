@@ -135,7 +135,7 @@ func TestPeersGolden(t *testing.T) {
 		0000000000000000 0000000000000000 0000000000000000 0000000000000000 00
 		15e0090b            // CRC-32C
 	`)
-	got := appendPeers(nil, testIdentity.Cluster, &testMemory)
+	got := encodePeers(testIdentity.Cluster, &testMemory)
 	require.Equal(t, hex.EncodeToString(want), hex.EncodeToString(got))
 	cluster, back, err := decodePeers(want)
 	require.NoError(t, err)
@@ -145,7 +145,7 @@ func TestPeersGolden(t *testing.T) {
 
 // TestPeersDamage: no bit of the file may be wrong, and none missing.
 func TestPeersDamage(t *testing.T) {
-	good := appendPeers(nil, 7, &testMemory)
+	good := encodePeers(7, &testMemory)
 	for i := range good {
 		for bit := range 8 {
 			bad := append([]byte(nil), good...)
@@ -222,13 +222,13 @@ func FuzzDecodeIdentity(f *testing.F) {
 }
 
 func FuzzDecodePeers(f *testing.F) {
-	f.Add(appendPeers(nil, 7, &testMemory))
-	f.Add(appendPeers(nil, 0, &peerMemory{}))
+	f.Add(encodePeers(7, &testMemory))
+	f.Add(encodePeers(0, &peerMemory{}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		// A fuzzer does not find checksums.
 		in = binary.LittleEndian.AppendUint32(in, crc32.Checksum(in, castagnoli))
 		if cluster, m, err := decodePeers(in); err == nil {
-			require.Equal(t, in, appendPeers(nil, cluster, &m))
+			require.Equal(t, in, encodePeers(cluster, &m))
 		}
 	})
 }

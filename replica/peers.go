@@ -184,7 +184,7 @@ func (r *Replica) storePeers() {
 	}
 	p.storing = &storing{memory: p.memory, answer: p.asked}
 	p.asked, p.dirty, p.storeAt = members{}, false, r.now.Mono+peersInterval
-	r.out.Peers = appendPeers(nil, r.id.Cluster, &p.memory)
+	r.out.Peers = encodePeers(r.id.Cluster, &p.memory)
 }
 
 // PeersStored answers the Peers of an Output. After an error nothing has changed,
@@ -236,30 +236,29 @@ const (
 	peersVersion = 1
 )
 
-// appendPeers appends the content of the file PEERS:
+// encodePeers returns the content of the file PEERS:
 //
 //	magic 8 | version u8 | count u8 | reserved 6, zero | cluster u64 |
 //	count times: nonce u64, boot u64, boot id u64, last slot u64, promised ballot |
 //	crc32c u32 of all before
 //
 // The count is that of the members up to the last of which something is known.
-func appendPeers(dst []byte, cluster paxos.ClusterID, m *peerMemory) []byte {
-	start := len(dst)
+func encodePeers(cluster paxos.ClusterID, m *peerMemory) []byte {
 	n := len(m)
 	for n > 0 && m[n-1] == (rememberedDisk{}) {
 		n--
 	}
-	dst = append(dst, peersMagic...)
+	dst := []byte(peersMagic)
 	dst = append(dst, peersVersion, byte(n), 0, 0, 0, 0, 0, 0)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(cluster))
 	for _, d := range m[:n] {
 		dst = binary.LittleEndian.AppendUint64(dst, d.nonce)
 		dst = paxos.AppendHolding(dst, d.Holding)
 	}
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst, castagnoli))
 }
 
-// decodePeers reads what appendPeers wrote.
+// decodePeers reads what encodePeers wrote.
 func decodePeers(b []byte) (paxos.ClusterID, peerMemory, error) {
 	var m peerMemory
 	sum := len(b) - 4

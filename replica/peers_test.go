@@ -199,7 +199,7 @@ func TestPeersOfAnotherClusterAreForgotten(t *testing.T) {
 	require.Equal(t, m.identity.Cluster, cluster)
 	require.NotZero(t, memory)
 
-	m.peers = appendPeers(nil, cluster+1, &memory)
+	m.peers = encodePeers(cluster+1, &memory)
 	m.crash()
 	m.start()
 	require.Zero(t, m.r.peers.memory)

@@ -80,7 +80,7 @@ func (w *group) standStill() {
 	if w.err != nil {
 		return
 	}
-	w.world.stopFaults()
+	w.stopFaults()
 	w.runUntil(maxSettle, func() bool { return !slices.ContainsFunc(w.nodes, func(n *node) bool { return n.busy }) })
 	w.runUntil(maxSpeech, func() bool { return false })
 	for _, n := range w.nodes {

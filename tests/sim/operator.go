@@ -72,17 +72,17 @@ func (o *operator) draw() []string {
 	w, d := o.w, o.dice
 	c := w.moves.newest()
 	args := []string{"balance"}
-	any := w.stores[d.IntN(len(w.stores))]
-	_, member := c.Group(any.id)
+	some := w.stores[d.IntN(len(w.stores))]
+	_, member := c.Group(some.id)
 	switch p := d.Float64(); {
 	case len(c.Groups) == 0:
 		args = o.join(w.stores[0])
 	case !member && p < w.load.back:
-		args = o.join(any)
+		args = o.join(some)
 	case p < 0.06:
-		args = o.join(any) // as it is, or at other addresses
+		args = o.join(some) // as it is, or at other addresses
 	case p < 0.2:
-		args = []string{"leave", number(any.id)}
+		args = []string{"leave", number(some.id)}
 	case p < 0.9:
 		args = o.move(c)
 	}

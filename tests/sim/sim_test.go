@@ -48,6 +48,7 @@ func TestSim(t *testing.T) { run(t, sim.Options{}, *seedsFlag) }
 func TestGroups(t *testing.T) { run(t, sim.Options{Groups: true}, *groupSeedsFlag) }
 
 func run(t *testing.T, o sim.Options, seeds int) {
+	t.Helper()
 	o.Ops = *opsFlag
 	if *seedFlag != 0 {
 		o.Seed = *seedFlag
