@@ -29,6 +29,8 @@ type world struct {
 	flying  []flight
 	faults  bool
 	passed  int // reports of how far a group is
+	// followers answer DISKV.SETTLED, of groups whose leaders cannot be reached
+	followers bool
 }
 
 type group struct {
@@ -190,7 +192,12 @@ func (w *world) answer(from *group, req handover.Request) resp.Value {
 			if h.Config != nil {
 				at = h.Config.Num
 			}
-			return array(integer(uint64(g.id)), integer(h.Settled), integer(0), integer(at))
+			leads := uint64(1)
+			if w.followers {
+				leads = 0
+			}
+			leader := resp.Value{Kind: resp.KindBulk, Str: []byte(addr(g.id))}
+			return array(integer(uint64(g.id)), integer(h.Settled), integer(0), integer(at), leader, integer(leads))
 		case "DISKV.PULL":
 			out, ok := g.store.Outgoing(num(1), shard.GroupID(num(2)))
 			switch {
@@ -369,4 +376,37 @@ func TestGroupWithoutAConfigSaysWhy(t *testing.T) {
 		}
 	}
 	require.Equal(t, "group 9 is in no config yet: diskvctl shard join 9 ADDRESS... makes it serve shards", m.Problem())
+}
+
+// TestClientsAreSentOnWhenTheTakersLeaderHasTheConfig: earlier they would be sent back.
+func TestClientsAreSentOnWhenTheTakersLeaderHasTheConfig(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.faults = false
+	w.reconfigure()
+	for range 3000 {
+		w.step()
+	}
+	require.True(t, w.settled())
+	giver := w.groups[0]
+	kept := func() []kv.Leaving { return giver.store.Handover().Outgoing }
+	for _, w.followers = range []bool{true, false} {
+		w.reconfigure()
+		for len(kept()) == 0 {
+			w.step()
+		}
+		sentOn := false
+		for len(kept()) > 0 {
+			sentOn = sentOn || len(giver.mover.Untaken(kept())) == 0
+			w.step()
+		}
+		require.Equal(t, !w.followers, sentOn, "a follower may be ahead of its leader")
+	}
+}
+
+// TestWhatWasFrozenAMomentAgoIsUntaken, though the mover was not told of it yet.
+func TestWhatWasFrozenAMomentAgoIsUntaken(t *testing.T) {
+	m := handover.New(handover.Options{Group: 1})
+	kept := []kv.Leaving{{Config: 3, To: shard.Group{ID: 2}}, {Config: 4, To: shard.Group{ID: 2}}}
+	require.Equal(t, []shard.GroupID{2}, m.Untaken(kept))
+	require.Empty(t, m.Untaken(nil))
 }

@@ -15,8 +15,9 @@ type release struct {
 	config  uint64
 	to      shard.GroupID
 	ask     ask
-	unheard int  // questions in a row to which nobody answered
-	taken   bool // the other group is at the config, or further
+	unheard int    // questions in a row to which nobody answered
+	leader  string // of the other group, as its members say; empty: not known
+	taken   bool   // the leader of the other group is at the config, or further
 }
 
 // Bounds of the time between two questions whether shards have arrived. Nobody
@@ -50,25 +51,39 @@ func (m *Mover) stepReleases() {
 		case r.unheard >= unheardMost && m.trusted():
 			m.askShardmasters(r)
 		default:
-			m.askTarget(r, l.To.Servers)
+			m.askTarget(r, r.servers(l.To.Servers))
 		}
 	}
 }
 
 func (r *release) is(l kv.Leaving) bool { return r.config == l.Config && r.to == l.To.ID }
 
+// servers returns whom of a group to ask first: its leader, until that has the config.
+// A follower can be ahead of it, and what clients are told is the leader's word.
+func (r *release) servers(all []string) []string {
+	if r.taken || r.leader == "" {
+		return all
+	}
+	return slices.Insert(slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == r.leader }), 0, r.leader)
+}
+
 // askTarget asks the group itself which config it has settled. An answer of
 // another group, at an address that has changed hands, counts for nothing.
 func (m *Mover) askTarget(r *release, servers []string) {
 	m.put(&r.ask, servers, func(v resp.Value, err error) {
-		if err != nil || len(v.Elems) < 4 || shard.GroupID(v.Elems[0].Int) != r.to {
+		if err != nil || len(v.Elems) < 6 || shard.GroupID(v.Elems[0].Int) != r.to {
 			r.unheard++
 			m.backOff(&r.ask, releaseAgainFirst, releaseAgainLast)
 			return
 		}
 		r.unheard = 0
-		r.taken = r.taken || uint64(v.Elems[3].Int) >= r.config
+		ahead, known := uint64(v.Elems[3].Int) >= r.config, r.leader
+		r.leader = string(v.Elems[4].Str)
+		r.taken = r.taken || ahead && v.Elems[5].Int == 1
 		m.settledAt(r, uint64(v.Elems[1].Int))
+		if ahead && !r.taken && known == "" {
+			m.again(&r.ask, 0) // clients wait for this answer
+		}
 	}, word("DISKV.SETTLED"))
 }
 
@@ -96,13 +111,15 @@ func (m *Mover) settledAt(r *release, settled uint64) {
 	m.again(&r.ask, answerTimeout)
 }
 
-// Untaken returns the groups that are to get shards and are not known to have
-// applied the config that says so. A client that is sent there would be sent back.
-func (m *Mover) Untaken() []shard.GroupID {
+// Untaken returns, of the groups for which shards are kept, those whose leaders are not
+// known to have applied the config that says so. A client that is sent there would be sent
+// back. What is kept may be newer than what the last step was told.
+func (m *Mover) Untaken(kept []kv.Leaving) []shard.GroupID {
 	var ids []shard.GroupID
-	for _, r := range m.releases {
-		if !r.taken && !slices.Contains(ids, r.to) {
-			ids = append(ids, r.to)
+	for _, l := range kept {
+		taken := slices.ContainsFunc(m.releases, func(r *release) bool { return r.taken && r.is(l) })
+		if !taken && !slices.Contains(ids, l.To.ID) {
+			ids = append(ids, l.To.ID)
 		}
 	}
 	return ids

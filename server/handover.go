@@ -23,13 +23,13 @@ type shardMover struct {
 	store   *kv.Store // that state is of
 	version uint64    // of state
 	state   kv.Handover
-	untaken []shard.GroupID
 	due     bool // something has happened since the last step
 	problem string
 	saidAt  time.Duration // when problem was reported
 
 	shown        *kv.Store // that the shard table is of which is published
 	shownVersion uint64
+	kept         []kv.Leaving // of what is shown
 	stepAt       time.Duration
 
 	ctx    context.Context
@@ -69,7 +69,6 @@ func (m *shardMover) step(r *replica.Replica, now time.Duration) {
 	m.due, m.stepAt = false, now
 	_, _, leading := r.Leader()
 	out := m.mover.Step(now, leading, m.state)
-	m.untaken = m.mover.Untaken()
 	m.report(now)
 	for _, req := range out.Requests {
 		m.carry(req)
@@ -171,8 +170,8 @@ const errNotSharded = "ERR this group has no shardmasters: it serves every shard
 
 // settled is DISKV.SETTLED: the group, the config of which it has everything,
 // whether nothing is left here that others have to get, the config that it is at,
-// and the address of its leader, or nothing. What has been applied is chosen, so
-// any member may answer.
+// the address of its leader, or nothing, and whether that is who answers. What has
+// been applied is chosen, so any member may answer.
 func settled(c *client, _ [][]byte) {
 	if c.node.mover == nil {
 		c.fail(errNotSharded)
@@ -183,18 +182,19 @@ func settled(c *client, _ [][]byte) {
 		c.fail("CLUSTERDOWN " + errStopped.Error())
 		return
 	}
-	leader := ""
-	if rt := c.node.route.Load(); rt.known {
+	leader, rt := "", c.node.route.Load()
+	if rt.known {
 		leader = c.node.memberAddr(rt.leader)
 	}
 	at := uint64(0)
 	if h.Config != nil {
 		at = h.Config.Num
 	}
-	c.out = resp.AppendArray(c.out, 5)
+	c.out = resp.AppendArray(c.out, 6)
 	c.out = resp.AppendInt(c.out, int64(h.Group))
 	c.out = resp.AppendInt(c.out, int64(h.Settled))
 	c.out = resp.AppendInt(c.out, int64(boolInt(len(h.Outgoing) == 0)))
 	c.out = resp.AppendInt(c.out, int64(at))
 	c.out = resp.AppendBulkString(c.out, leader)
+	c.out = resp.AppendInt(c.out, int64(boolInt(rt.leading)))
 }

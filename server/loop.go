@@ -69,6 +69,11 @@ func (n *Node) carryOut(out replica.Output) {
 	if len(out.AfterSync) > 0 {
 		n.outbox = append(n.outbox, heldBack{sync: out.Sync, messages: out.AfterSync})
 	}
+	if n.mover != nil {
+		// Before the replies: whoever is told that the shard of its command was not
+		// served looks where it is.
+		n.mover.publish(storeOf(n.replica))
+	}
 	for _, reply := range out.Replies {
 		if req, ok := reply.Token.(*request); ok { // what moves shards looks at the state instead
 			req.finish(reply)
@@ -175,8 +180,5 @@ func (n *Node) publish() {
 	if *n.route.Load() != next {
 		changed := next
 		n.route.Store(&changed)
-	}
-	if n.mover != nil {
-		n.mover.publish(storeOf(n.replica))
 	}
 }

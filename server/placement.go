@@ -150,11 +150,16 @@ func (t *shardTable) moving(id shard.ID) bool {
 // publish shows the clients where the shards are, if that has changed.
 func (m *shardMover) publish(store *kv.Store) {
 	old := m.node.shards.Load()
-	if old != nil && m.shown == store && m.shownVersion == store.HandoverVersion() && slices.Equal(old.untaken, m.untaken) {
+	same := old != nil && m.shown == store && m.shownVersion == store.HandoverVersion()
+	if !same {
+		m.kept = store.Handover().Outgoing
+	}
+	untaken := m.mover.Untaken(m.kept)
+	if same && slices.Equal(old.untaken, untaken) {
 		return
 	}
 	m.shown, m.shownVersion = store, store.HandoverVersion()
-	next := &shardTable{config: store.Handover().Config, untaken: slices.Clone(m.untaken), changed: make(chan struct{})}
+	next := &shardTable{config: store.Handover().Config, untaken: untaken, changed: make(chan struct{})}
 	for id := range shard.ID(shard.Count) {
 		next.states[id] = store.ShardState(id)
 	}

@@ -252,7 +252,7 @@ func TestGroupThatHasNotJoinedSaysSo(t *testing.T) {
 	require.Equal(t, "[]", m.do("CLUSTER SLOTS"))
 	require.Contains(t, m.do("DISKV.PULL 1 1 x 100"), "-NOTYET")
 	require.Contains(t, m.do("DISKV.PULL x 1 x 100"), "-ERR DISKV.PULL needs")
-	require.Equal(t, `[9 0 1 0 "`+g.opts[0].Listen+`"]`, m.do("DISKV.SETTLED"))
+	require.Equal(t, `[9 0 1 0 "`+g.opts[0].Listen+`" 1]`, m.do("DISKV.SETTLED"))
 }
 
 func TestGroupByItselfMovesNothing(t *testing.T) {

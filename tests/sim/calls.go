@@ -250,15 +250,18 @@ func (n *node) standing(m *machine) []byte {
 	if h.Config != nil {
 		at = h.Config.Num
 	}
-	leader := ""
+	leader, leads := "", int64(0)
 	if st := n.rep.Status(); st.HasLeader {
 		leader = n.w.nodes[st.Leader].address(false)
 	}
-	out := resp.AppendArray(nil, 5)
+	if n.led {
+		leads = 1
+	}
+	out := resp.AppendArray(nil, 6)
 	for _, v := range []int64{int64(n.w.id), int64(h.Settled), drained, int64(at)} {
 		out = resp.AppendInt(out, v)
 	}
-	return resp.AppendBulkString(out, leader)
+	return resp.AppendInt(resp.AppendBulkString(out, leader), leads)
 }
 
 // configure gives a command to a shardmaster.
