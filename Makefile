@@ -53,14 +53,15 @@ crash: ## kill -9 real processes, KILLS (20) times
 lab: ## run the scenarios of the labs on real processes, TIMES (1) times
 	$(GO) test ./tests/lab -count=$(TIMES) -timeout 120m
 
-compat: ## try redis-cli and redis-benchmark on real processes (needs Debian's redis-tools)
-	$(GO) test -tags compat -count=1 -v ./tests/compat
+compat: ## try the users' clients on real processes (needs Debian's redis-tools)
+	cd tests/compat && $(GO) test -count=1 -v ./...
 
 bench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./wal ./snapshot ./kv ./internal/resp ./server ./client
 
 lint: $(GOLANGCI) ## run golangci-lint
 	$(GOLANGCI) run ./...
+	cd tests/compat && $(GOLANGCI) run ./...
 
 $(GOLANGCI):
 	GOBIN=$(BIN)/install $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
@@ -69,8 +70,9 @@ $(GOLANGCI):
 fmt: ## format the code
 	gofmt -w $$(git ls-files '*.go')
 
-tidy: ## make go.mod and go.sum say what is used
+tidy: ## make go.mod and go.sum say what is used, here and in tests/compat
 	$(GO) mod tidy
+	cd tests/compat && $(GO) mod tidy
 
 clean: ## remove what was built
 	rm -rf $(BIN)

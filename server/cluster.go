@@ -34,6 +34,16 @@ func cluster(c *client, args [][]byte) {
 	}
 }
 
+// readOnly is READONLY and READWRITE. Every read is linearizable here: a follower
+// answers MOVED to who would be content with less, too.
+func readOnly(c *client, _ [][]byte) {
+	if !c.node.clustered() {
+		c.fail("ERR This instance has cluster support disabled")
+		return
+	}
+	c.out = resp.AppendSimple(c.out, "OK")
+}
+
 func boolInt(b bool) int {
 	if b {
 		return 1

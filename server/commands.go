@@ -46,6 +46,10 @@ var commonHandlers = []handler{
 		Summary: "Describes the server in numbers."}, info},
 	{&kv.Spec{Name: "cluster", Arity: -2, Flags: kv.Stale, Group: "cluster", Since: "3.0.0", Complexity: "O(N)",
 		Summary: "Describes the cluster."}, cluster},
+	{&kv.Spec{Name: "readonly", Arity: 1, Flags: kv.Loading | kv.Stale | kv.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
+		Summary: "Allows reads of a replica that lags; there are none, and reads go to the leader all the same."}, readOnly},
+	{&kv.Spec{Name: "readwrite", Arity: 1, Flags: kv.Loading | kv.Stale | kv.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
+		Summary: "Takes READONLY back."}, readOnly},
 	{&kv.Spec{Name: "diskv.forwarded", Arity: 1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
 		Summary: "Tells that another member forwards its clients' commands on this connection."}, forwarded},
 }

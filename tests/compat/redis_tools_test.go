@@ -1,13 +1,8 @@
-//go:build compat
-
-// Package compat tries real clients on real processes. It needs the programs of
-// Debian's redis-tools and so has a build tag of its own: make compat.
 package compat
 
 import (
 	"context"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -18,47 +13,20 @@ import (
 	"diskv/tests/proc"
 )
 
-var binary string
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "diskv-compat-")
-		if err != nil {
-			panic(err)
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		if binary, err = proc.Build(dir); err != nil {
-			panic(err)
-		}
-		return m.Run()
-	}())
-}
-
-// startGroup returns a group of three that is ready, and its leader and a
-// follower.
-func startGroup(t *testing.T) (leader, follower *proc.Member) {
-	t.Helper()
-	g, err := proc.NewGroup(proc.Options{Binary: binary, Dir: t.TempDir(), Size: 3})
-	require.NoError(t, err)
-	t.Cleanup(g.Close)
-	require.NoError(t, g.Start())
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	require.NoError(t, g.Ready(ctx))
-	leader, err = g.Leader(ctx)
-	require.NoError(t, err)
-	return leader, g.Members[(leader.Index+1)%len(g.Members)]
-}
-
 // tool runs one of Redis' programs against a member and returns what it says.
 func tool(t *testing.T, m *proc.Member, name string, args ...string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(m.Addr)
 	require.NoError(t, err)
+	return program(t, name, append([]string{"-h", host, "-p", port}, args...)...)
+}
+
+// program runs one of Redis' programs and returns what it says.
+func program(t *testing.T, name string, args ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, append([]string{"-h", host, "-p", port}, args...)...)
-	out, err := cmd.CombinedOutput()
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	require.NoError(t, err, "%s %v: %s", name, args, out)
 	return strings.TrimSpace(string(out))
 }
@@ -79,6 +47,7 @@ func TestRedisCLI(t *testing.T) {
 	}
 	require.Equal(t, "OK", tool(t, follower, "redis-cli", "-c", "set", "k", "v", "ex", "100"))
 	require.NotEqual(t, "-1", tool(t, leader, "redis-cli", "ttl", "k"))
+	requireChecked(t, leader)
 }
 
 func TestRedisBenchmarkRunsClean(t *testing.T) {
@@ -88,11 +57,66 @@ func TestRedisBenchmarkRunsClean(t *testing.T) {
 		{"-t", "set,get", "-c", "50", "-n", "100000", "-P", "16"},
 		{"-t", "ping,incr,mset", "-c", "10", "-n", "2000"},
 	} {
-		out := tool(t, leader, "redis-benchmark", append(args, "--csv")...)
-		t.Log(out)
-		require.Contains(t, out, "rps")
-		for _, bad := range []string{"WARN", "rror"} {
-			require.NotContains(t, out, bad, "redis-benchmark %v", args)
-		}
+		requireCleanBenchmark(t, leader, args...)
 	}
+}
+
+func TestRedisToolsOnACluster(t *testing.T) {
+	c := startCluster(t)
+	all := c.members()
+	first, last := all[0], all[len(all)-1]
+
+	t.Run("redis-cli -c", func(t *testing.T) {
+		keys := keysOf("cli:", 20)
+		require.Len(t, c.owners(t, keys), 2, "the keys are in both groups")
+		for i, key := range keys {
+			require.Equal(t, "OK", tool(t, all[i%len(all)], "redis-cli", "-c", "set", key, "value of "+key))
+		}
+		for i, key := range keys {
+			require.Equal(t, "value of "+key, tool(t, all[(i+1)%len(all)], "redis-cli", "-c", "get", key))
+		}
+		require.Equal(t, "OK", tool(t, first, "redis-cli", "-c", "mset", "{tag}1", "a", "{tag}2", "b"))
+		require.Equal(t, "a\nb", tool(t, last, "redis-cli", "-c", "mget", "{tag}1", "{tag}2"))
+		require.Contains(t, tool(t, first, "redis-cli", "-c", "mget", "a", "b"), "CROSSSLOT")
+	})
+
+	t.Run("redis-cli --cluster", func(t *testing.T) {
+		for _, m := range []*proc.Member{first, last} {
+			requireChecked(t, m)
+			out := program(t, "redis-cli", "--cluster", "info", m.Addr)
+			require.Contains(t, out, "keys in 2 masters.")
+			require.Equal(t, 2, strings.Count(out, "8192 slots | 2 slaves."), out)
+		}
+		out := program(t, "redis-cli", "--cluster", "call", first.Addr, "ping")
+		require.Equal(t, len(all), strings.Count(out, "PONG"), out)
+	})
+
+	t.Run("redis-benchmark --cluster", func(t *testing.T) {
+		requireCleanBenchmark(t, first, "--cluster", "-t", "set,get,incr", "-c", "20", "-n", "10000", "-r", "10000")
+		out := requireCleanBenchmark(t, last, "--cluster", "-t", "set,get,mset", "-c", "20", "-n", "20000", "-P", "16")
+		require.NotEmpty(t, out)
+	})
+}
+
+// requireChecked has redis-cli look for what is wrong with the cluster of a member.
+func requireChecked(t *testing.T, m *proc.Member) {
+	t.Helper()
+	out := program(t, "redis-cli", "--cluster", "check", m.Addr)
+	require.Contains(t, out, "[OK] All nodes agree about slots configuration.")
+	require.Contains(t, out, "[OK] All 16384 slots covered.")
+	for _, bad := range []string{"[ERR]", "[WARNING]", "Could not", "(error)"} {
+		require.NotContains(t, out, bad)
+	}
+}
+
+// requireCleanBenchmark runs redis-benchmark, which must have nothing to complain of.
+func requireCleanBenchmark(t *testing.T, m *proc.Member, args ...string) string {
+	t.Helper()
+	out := tool(t, m, "redis-benchmark", append(args, "--csv")...)
+	t.Log(out)
+	require.Contains(t, out, "rps")
+	for _, bad := range []string{"WARN", "rror"} {
+		require.NotContains(t, out, bad, "redis-benchmark %v", args)
+	}
+	return out
 }

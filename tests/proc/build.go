@@ -5,13 +5,23 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // Build compiles diskvd into dir and returns the path of the program. It is to
-// be called inside the module.
+// be called inside the module, or inside one that has it as a dependency.
 func Build(dir string) (string, error) {
-	bin := filepath.Join(dir, "diskvd")
-	out, err := exec.Command("go", "build", "-o", bin, "diskv/cmd/diskvd").CombinedOutput()
+	bin, err := filepath.Abs(filepath.Join(dir, "diskvd"))
+	if err != nil {
+		return "", err
+	}
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "diskv").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module diskv: %w", err)
+	}
+	cmd := exec.Command("go", "build", "-o", bin, "./cmd/diskvd")
+	cmd.Dir = strings.TrimSpace(string(root)) // with the versions that this module has chosen
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build diskvd: %w\n%s", err, out)
 	}

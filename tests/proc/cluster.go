@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,7 @@ type ClusterOptions struct {
 	Groups       int      // groups of the store
 	Size         int      // members of each group
 	Args         []string // further flags of every member of every group
+	StoreArgs    []string // further flags of the groups of the store, and not of the shardmasters
 	// Network is what all addresses lead over: those of the shardmasters, those
 	// that clients are sent to, those at which groups fetch shards. nil: directly.
 	// The cluster does not close it.
@@ -51,7 +53,7 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 		number := strconv.Itoa(i + 1)
 		g, err := NewGroup(Options{
 			Binary: o.Binary, Dir: filepath.Join(o.Dir, "group-"+number), Size: o.Size,
-			Args: append([]string{"--group", number}, args...), Network: o.Network,
+			Args: slices.Concat([]string{"--group", number}, args, o.StoreArgs), Network: o.Network,
 		})
 		if err != nil {
 			return nil, err
