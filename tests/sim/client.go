@@ -201,7 +201,8 @@ func (c *client) redirected(a *attempt, owner *group) {
 	case a.at:
 		c.w.mark(MarkAwaited)
 	case nil:
-		c.turn(c.w.stores[c.dice.IntN(len(c.w.stores))])
+		// That group has no config; another one may.
+		c.turn(c.w.stores[(a.at.index+1)%len(c.w.stores)])
 	default:
 		c.w.mark(MarkRedirected)
 		c.places[id] = owner
@@ -223,20 +224,15 @@ func (c *client) turn(to *group) {
 func (c *client) late(op *operation) {
 	w := c.w
 	for w.moves != nil && op.once && !w.calm && c.dice.chance(w.load.late) {
-		at := w.stores[c.dice.IntN(len(w.stores))]
-		if owner := w.ownerOf(w.moves.newest(), op.shard()); owner != nil && c.dice.chance(0.7) {
-			at = owner
-		}
-		a := &attempt{client: c, op: op, at: at, to: paxos.ReplicaID(c.dice.IntN(at.plan.size)), ended: true}
-		w.after(c.dice.around(w.load.change), func() {
-			if w.calm {
-				return
+		w.after(c.dice.around(3*w.load.change), func() {
+			at := w.stores[c.dice.IntN(len(w.stores))]
+			if owner := w.ownerOf(w.moves.newest(), op.shard()); owner != nil && c.dice.chance(0.7) {
+				at = owner
 			}
-			if leader := at.leader(); leader != nil {
-				a.to = leader.id
+			if leader := at.leader(); leader != nil && !w.calm {
+				at.printf("a late copy of %v comes to member %d", op, leader.id)
+				leader.request(&attempt{client: c, op: op, at: at, to: leader.id, ended: true})
 			}
-			at.printf("a late copy of %v comes to member %d", op, a.to)
-			at.nodes[a.to].request(a)
 		})
 	}
 }

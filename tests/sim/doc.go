@@ -1,4 +1,4 @@
-// Package sim runs a whole replica group on a virtual clock, with fakes for the
+// Package sim runs whole replica groups on a virtual clock, with fakes for the
 // network, the disks and the clocks, against everything that can go wrong, and
 // checks what the group promises.
 //
@@ -6,7 +6,7 @@
 // code that diskvd drives, and one number, the seed, decides everything: the
 // size of the group, its options, every delay, every loss and every crash.
 //
-//	res := sim.Run(sim.Options{Seed: 42, Ops: 500})
+//	res := sim.Run(sim.Options{Seed: 42, Ops: 500}) // Groups: true for several groups
 //	if res.Err != nil { ... }       // broken promise; the same seed shows it again
 //
 // A run has two phases. First clients work while faults happen: messages are
@@ -21,7 +21,11 @@
 // count what really happened, so that a test can tell that a rare branch was
 // taken at all.
 //
-// The package guarantees that the same seed and number of operations give the
-// same run, event by event, on every machine; Result.Trace is the proof. It
-// leaves everything that is not the engine of one group to others.
+// A run has one group that owns every shard, or two to four with shardmasters, among
+// which an operator moves shards while clients follow them. What has to hold over
+// all groups together is checked in moves.go.
+//
+// The package guarantees that the same seed, number of operations and kind of run
+// give the same run, event by event, on every machine; Result.Trace is the proof. It
+// leaves everything that is not the engine to others.
 package sim

@@ -9,7 +9,8 @@ import (
 	"diskv/shard"
 )
 
-// group is one simulated replica group, with all that is around it.
+// group is one simulated replica group, with all that is around it. Its parts call it
+// w, as those of the whole call the world: what is shared is reached through it.
 type group struct {
 	*world
 	id      shard.GroupID

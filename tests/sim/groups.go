@@ -22,7 +22,7 @@ func (w *world) drawGroups(d dice) {
 func (w *world) drawLoad(d dice) {
 	w.load.change = d.between(50*time.Millisecond, 1500*time.Millisecond)
 	w.load.back = 0.1 + 0.7*d.Float64()
-	w.load.late = d.Float64() * 0.2
+	w.load.late = d.Float64() * 0.5
 }
 
 // startMoves has shards move, and groups cut off, until the calm begins.

@@ -77,7 +77,7 @@ func (o *operator) draw() []string {
 	switch p := d.Float64(); {
 	case len(c.Groups) == 0:
 		args = o.join(w.stores[0])
-	case !member && p < w.load.back:
+	case !member && (p < w.load.back || len(c.Groups) == 1):
 		args = o.join(some)
 	case p < 0.06:
 		args = o.join(some) // as it is, or at other addresses

@@ -263,10 +263,11 @@ func (w *world) finalOperations() {
 			}
 		}
 	}
-	// It may be told once who leads, and of several groups which has the shard.
+	// It may be told once who leads. Of several groups it may ask all before one knows
+	// which has the shard.
 	most := 2
 	if w.moves != nil {
-		most = 5
+		most = len(w.stores) + 3
 	}
 	check := func(op *operation) {
 		if op.tries > most || op.ret == never {
