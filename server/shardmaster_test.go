@@ -102,7 +102,7 @@ func TestShardmastersDescribeTheClusterToClients(t *testing.T) {
 	g := startGroup(t, 1, asShardmaster)
 	threeConfigs(g)
 	c := g.dial(0)
-	id := func(group, member int) string { return fmt.Sprintf("%032x%08x", group, member) }
+	id := func(group, member int) string { return fmt.Sprintf("%06x%02x%032x", group, member, group) }
 	one := fmt.Sprintf(`["127.0.0.1" 7001 %q []] ["127.0.0.1" 7002 %q []]`, id(1, 0), id(1, 1))
 	two := fmt.Sprintf(`["unix:/run/two" 0 %q []]`, id(2, 0))
 	require.Equal(t, "[[0 99 "+two+"] [100 8191 "+one+"] [8192 16383 "+two+"]]", c.do("CLUSTER SLOTS"))

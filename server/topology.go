@@ -170,14 +170,15 @@ func hostPort(address string) (host string, port int) {
 	return host, port
 }
 
-// nodeID names a member in 40 hex digits, as Redis Cluster names its nodes. The
-// members of a sharded cluster all name each other alike.
+// nodeID names a member in 40 hex digits, as Redis Cluster names its nodes. Tools show
+// the first eight: they are those that tell members apart, of the group 6 and of the
+// member 2. The members of a sharded cluster all name each other alike.
 func (n *Node) nodeID(group shard.GroupID, member int) string {
 	cluster := uint64(0)
 	if n.opts.Service == paxos.ServicePlain {
 		cluster = n.cluster.Load()
 	}
-	return fmt.Sprintf("%016x%016x%08x", cluster, uint64(group), uint32(member))
+	return fmt.Sprintf("%06x%02x%016x%016x", uint64(group)&0xffffff, member, cluster, uint64(group))
 }
 
 // ownID names this member.

@@ -86,6 +86,9 @@ func TestRedisToolsOnACluster(t *testing.T) {
 			out := program(t, "redis-cli", "--cluster", "info", m.Addr)
 			require.Contains(t, out, "keys in 2 masters.")
 			require.Equal(t, 2, strings.Count(out, "8192 slots | 2 slaves."), out)
+			for _, group := range []string{"(000001", "(000002"} {
+				require.Contains(t, out, group, "the names, of which it shows the beginning, tell groups apart")
+			}
 		}
 		out := program(t, "redis-cli", "--cluster", "call", first.Addr, "ping")
 		require.Equal(t, len(all), strings.Count(out, "PONG"), out)
