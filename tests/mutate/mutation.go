@@ -49,8 +49,8 @@ func simulation(seeds int) command {
 }
 
 // groups is the command for the first seeds of the simulation of several groups.
-func groups(seeds int) command {
-	return command{pkg: "./tests/sim", tests: "^TestGroups$", flags: []string{fmt.Sprintf("-sim.groupseeds=%d", seeds), "-sim.ops=500"}}
+func groups() command {
+	return command{pkg: "./tests/sim", tests: "^TestGroups$", flags: []string{"-sim.groupseeds=150", "-sim.ops=500"}}
 }
 
 // args are the arguments of the go command. Paths are trimmed so that every

@@ -10,6 +10,7 @@ import (
 
 	"diskv/handover"
 	"diskv/internal/resp"
+	"diskv/kv"
 	"diskv/replica"
 	"diskv/shard"
 	"diskv/shardmaster"
@@ -159,6 +160,30 @@ func (n *node) move() {
 	}
 	for _, command := range out.Propose {
 		n.rep.Propose(nil, command)
+		n.w.proposed = append(n.w.proposed[max(0, len(n.w.proposed)-maxProposed+1):], command)
+	}
+	if leading && !n.w.calm && n.dice.chance(n.w.stray) {
+		n.propose()
+	}
+}
+
+// maxProposed bounds what is kept of what a group's leaders have proposed.
+const maxProposed = 30
+
+// propose proposes once more what a leader of the group has proposed some time ago,
+// or a config whose turn has not come: the log has to judge these.
+func (n *node) propose() {
+	w := n.w
+	m := n.rep.Machine().(*machine)
+	switch {
+	case m.config != nil && n.dice.chance(0.3):
+		if next := m.config.Num + 1 + uint64(n.dice.IntN(2)); next < uint64(len(w.moves.configs)) {
+			w.mark(MarkStray)
+			n.rep.Propose(nil, kv.AppendTakeConfig(nil, w.moves.configs[next], nil))
+		}
+	case len(w.proposed) > 0:
+		w.mark(MarkStray)
+		n.rep.Propose(nil, w.proposed[n.dice.IntN(len(w.proposed))])
 	}
 }
 

@@ -16,11 +16,14 @@ type group struct {
 	id      shard.GroupID
 	service paxos.Service
 	mover   handover.Options
-	index   int // in the world
+	stray   float64 // chance that a leader's step proposes what has no use
+	index   int     // in the world
 	plan    plan
 	nodes   []*node
 	net     *network
 	check   *checker
+
+	proposed [][]byte // what leaders have proposed last so that shards move
 
 	apart  bool          // nothing gets to other groups, or from them
 	halted time.Duration // until then no member runs
@@ -160,6 +163,9 @@ func (w *group) drawMover(d dice) {
 		ChunkBytes:   chunkLeast + int(float64(chunkRange)*d.Float64()*d.Float64()),
 		Window:       1 + d.IntN(4),
 		PollInterval: d.between(5*time.Millisecond, 100*time.Millisecond),
+	}
+	if d.chance(0.6) {
+		w.stray = d.Float64() * 0.02
 	}
 	if queue := &w.plan.replica.MaxQueueBytes; *queue != 0 && w.service == paxos.ServiceSharded {
 		// What waits leaves room for a chunk now and then.

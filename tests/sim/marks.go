@@ -96,6 +96,7 @@ const (
 	MarkStreamInPieces       // ... of several
 	MarkStaleChunk           // a chunk was refused: it was in the log already, or not next
 	MarkStaleConfig          // a config was refused: it was in the log already
+	MarkStray                // a leader proposed a move again, or before its turn
 	MarkReleased             // what was kept for another group was let go of
 	MarkReleasedAfterRestart // ... by a leader that began after it had been frozen
 	MarkMovedBack            // a shard came back while it was still kept for the other group
@@ -152,7 +153,7 @@ var markNames = [markCount]string{
 	MarkConfigureAgain: "configured again", MarkFirstConfig: "first config", MarkConfigTaken: "config taken",
 	MarkConfigsSkipped: "configs skipped", MarkConfigFromFollower: "config from a follower", MarkChunk: "chunk",
 	MarkStreamEnded: "stream ended", MarkStreamInPieces: "stream in pieces", MarkStaleChunk: "stale chunk",
-	MarkStaleConfig: "stale config", MarkReleased: "released", MarkReleasedAfterRestart: "released after a restart",
+	MarkStaleConfig: "stale config", MarkStray: "stray proposal", MarkReleased: "released", MarkReleasedAfterRestart: "released after a restart",
 	MarkMovedBack: "moved back", MarkGiverCrashed: "giver crashed", MarkTakerCrashed: "taker crashed",
 	MarkDiskLostInMove: "disk lost in a move", MarkPulledFromFollower: "pulled from a follower",
 	MarkPulledTooEarly: "pulled too early", MarkPulledTooLate: "pulled too late", MarkCallLost: "call lost",
