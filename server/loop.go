@@ -65,14 +65,10 @@ func (n *Node) carryOut(out replica.Output) {
 	if n.failure.Load() != nil {
 		return
 	}
+	n.publish() // before anyone else can hear of it, and send clients here
 	n.sendAll(out.Messages)
 	if len(out.AfterSync) > 0 {
 		n.outbox = append(n.outbox, heldBack{sync: out.Sync, messages: out.AfterSync})
-	}
-	if n.mover != nil {
-		// Before the replies: whoever is told that the shard of its command was not
-		// served looks where it is.
-		n.mover.publish(storeOf(n.replica))
 	}
 	for _, reply := range out.Replies {
 		if req, ok := reply.Token.(*request); ok { // what moves shards looks at the state instead
@@ -93,7 +89,6 @@ func (n *Node) carryOut(out replica.Output) {
 			n.logger.Info(ev.Text, ev.Attrs...)
 		}
 	}
-	n.publish()
 }
 
 // maxAppend bounds what is handed to the log in one piece, but for the one
@@ -172,7 +167,7 @@ func (n *Node) storeIdentity(id *replica.NewIdentity) {
 	n.inbox.put((*replica.Replica).IdentityStored)
 }
 
-// publish shows the outside who leads and how the replica is.
+// publish shows the outside who leads, how the replica is, and where the shards are.
 func (n *Node) publish() {
 	_, why := n.replica.Ready()
 	id, known, leading := n.replica.Leader()
@@ -180,5 +175,8 @@ func (n *Node) publish() {
 	if *n.route.Load() != next {
 		changed := next
 		n.route.Store(&changed)
+	}
+	if n.mover != nil {
+		n.mover.publish(storeOf(n.replica))
 	}
 }

@@ -9,8 +9,8 @@ package compat
 
 import (
 	"context"
-	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,23 +107,29 @@ func (c *cluster) settle(t *testing.T, config uint64) {
 // other twice a second.
 func (c *cluster) agree(t *testing.T) {
 	t.Helper()
-	var want []string
-	for _, g := range c.Groups {
-		leader, err := g.Leader(patiently(t))
-		require.NoError(t, err)
-		want = append(want, leader.Addr)
-	}
-	for _, m := range c.members() {
-		require.Eventually(t, func() bool {
+	ctx := patiently(t)
+	require.Eventually(t, func() bool {
+		var want []string
+		for _, g := range c.Groups {
+			leader, err := g.Leader(ctx)
+			if err != nil {
+				return false
+			}
+			want = append(want, leader.Addr)
+		}
+		for _, m := range c.members() {
 			var got []string
 			for _, line := range clusterNodes(m) {
 				if strings.Contains(line.flags, "master") && len(line.shards) > 0 {
 					got = append(got, line.addr)
 				}
 			}
-			return fmt.Sprint(got) == fmt.Sprint(want)
-		}, patience, 50*time.Millisecond, "%s names the leaders %v", m.Addr, want)
-	}
+			if !slices.Equal(got, want) {
+				return false
+			}
+		}
+		return true
+	}, patience, 50*time.Millisecond, "all members name the leaders")
 }
 
 // members returns those of all groups of the store.
