@@ -20,7 +20,9 @@ type store interface {
 	Set(ctx context.Context, key, value string) error
 	Get(ctx context.Context, key string) (string, error)
 	Incr(ctx context.Context, key string) (int64, error)
-	IncrAll(ctx context.Context, keys []string) ([]int64, error) // in a pipeline
+	// IncrAll does it in a pipeline. With an error come the counts that there are, and
+	// zeros.
+	IncrAll(ctx context.Context, keys []string) ([]int64, error)
 }
 
 // countWhileShardsMove increments counters without a pause, one at a time and in

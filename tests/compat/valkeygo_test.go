@@ -32,14 +32,15 @@ func (s valkeyGo) IncrAll(ctx context.Context, keys []string) ([]int64, error) {
 		cmds = append(cmds, s.B().Incr().Key(key).Build())
 	}
 	var all []int64
+	var first error
 	for _, r := range s.DoMulti(ctx, cmds...) {
 		n, err := r.AsInt64()
-		if err != nil {
-			return nil, err
+		if first == nil {
+			first = err
 		}
 		all = append(all, n)
 	}
-	return all, nil
+	return all, first
 }
 
 // newValkey returns a client with the defaults, except that it does not cache: for
