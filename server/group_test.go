@@ -115,7 +115,9 @@ func TestLeaderStopsAndAnotherTakesOverAtOnce(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return c.do("GET n0") != "nil" }, patience, time.Millisecond)
+	for i := range clients {
+		require.Eventually(t, func() bool { return c.do(fmt.Sprint("GET n", i)) != "nil" }, patience, time.Millisecond)
+	}
 	begun := time.Now()
 	g.stop(leader)
 	writing.Wait()
