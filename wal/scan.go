@@ -127,10 +127,16 @@ func readSegment(dir string, number uint64) ([]byte, error) {
 			return nil, &CorruptionError{File: filepath.Join(sub, n), Reason: "a file that no segment has"}
 		}
 	}
-	f, err := os.Open(path)
+	data, err := readSegmentFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &CorruptionError{File: path, Reason: "the segment's file is missing"}
 	}
+	return data, err
+}
+
+// readSegmentFile returns the bytes of a segment's file.
+func readSegmentFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -269,6 +275,13 @@ func (w *walk) damage(n uint64, off int64, reason string) error {
 	return &CorruptionError{File: segmentPath(w.dir, n), Index: w.last + 1, Offset: off, Reason: reason}
 }
 
+// faultReasons say in words what is wrong with bytes that are no frame.
+var faultReasons = map[fault]string{
+	faultShort:   "the file ends inside a frame",
+	faultHead:    "no valid frame here",
+	faultPayload: "the checksum of the payload is wrong",
+}
+
 // end decides what the first fault in the log is: damage to something durable,
 // which is the error returned, or a torn or suspect end, for which it sets cut.
 //
@@ -279,11 +292,7 @@ func (w *walk) damage(n uint64, off int64, reason string) error {
 // as zeros. Otherwise it is suspect.
 func (w *walk) end(p place, n uint64, data []byte, off int64, what fault) error {
 	m := &w.manifest
-	reason := map[fault]string{
-		faultShort:   "the file ends inside a frame",
-		faultHead:    "no valid frame here",
-		faultPayload: "the checksum of the payload is wrong",
-	}[what]
+	reason := faultReasons[what]
 	if off == 0 {
 		reason = "no valid segment header"
 		if other := foreign(data, m.logID, n); other != "" {
@@ -351,12 +360,8 @@ func zeroSector(data []byte, from int) bool {
 
 // foreign says whose segment data is if it is sound, but not segment n of the log.
 func foreign(data []byte, logID, n uint64) string {
-	const start = frameHead + 1 // of the payload, at the earliest
-	for k := 0; k < maxPrefix && len(data) >= start+k+headerFixed; k++ {
-		id, number := headerOwner(data[start+k:])
-		if _, _, what, _ := placeOf(id, number).decode(data, 0); what == faultNone {
-			return fmt.Sprintf("this is segment %d of log %016x, not segment %d of log %016x", number, id, n, logID)
-		}
+	if id, number, ok := owner(data); ok {
+		return fmt.Sprintf("this is segment %d of log %016x, not segment %d of log %016x", number, id, n, logID)
 	}
 	return ""
 }
