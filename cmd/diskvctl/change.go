@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"diskv/client"
+	"diskv/internal/cli"
 	"diskv/shard"
 	"diskv/shardmaster"
 )
@@ -87,7 +88,7 @@ type changeJSON struct {
 
 func (ch *change) run(ctx context.Context) error {
 	if ch.wait < 0 {
-		return usageError{fmt.Errorf("--wait %v: must not be negative", ch.wait)}
+		return cli.Usage("--wait %v: must not be negative", ch.wait)
 	}
 	request, cancel := context.WithTimeout(ctx, ch.app.timeout)
 	defer cancel()
@@ -168,7 +169,7 @@ func (ch *change) print(out changeJSON, after *shard.Config) error {
 		rows = append(rows, []string{from, fmt.Sprint("group ", m.To), fmt.Sprint(m.Shards), briefTexts(m.Ranges)})
 	}
 	if len(rows) > 0 {
-		if err := table(a.out, []string{"FROM", "TO", "SHARDS", "RANGES"}, rows); err != nil {
+		if err := cli.Table(a.out, []string{"FROM", "TO", "SHARDS", "RANGES"}, rows); err != nil {
 			return err
 		}
 	} else if _, err := fmt.Fprintln(a.out, "no shard moves"); err != nil {
@@ -177,7 +178,7 @@ func (ch *change) print(out changeJSON, after *shard.Config) error {
 	line := fmt.Sprintf("config %d is made", out.Config)
 	switch {
 	case ch.dryRun:
-		line = fmt.Sprintf("this would be config %d, with %s; nothing was changed", out.Config, count(len(after.Groups), "group"))
+		line = fmt.Sprintf("this would be config %d, with %s; nothing was changed", out.Config, cli.Count(len(after.Groups), "group"))
 	case out.Settled && ch.leaving != 0:
 		line += fmt.Sprintf("; group %d is drained: its processes can be stopped", ch.leaving)
 	case out.Settled:

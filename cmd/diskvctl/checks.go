@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"diskv/internal/cli"
 	"diskv/shard"
 )
 
@@ -61,7 +62,7 @@ func checkQuorum(id shard.GroupID, members []member) error {
 		}
 	}
 	return fmt.Errorf("group %d is not up, so no shard could move: %d of its %s are ready, %d are needed: %s (--force to go on)",
-		id, readyCount(members), count(len(members), "member"), quorum(len(members)), strings.Join(why, "; "))
+		id, readyCount(members), cli.Count(len(members), "member"), quorum(len(members)), strings.Join(why, "; "))
 }
 
 // checkParties refuses a change in which a group would have to take part that is not

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"diskv/internal/cli"
 	"diskv/server"
 )
 
@@ -19,7 +19,7 @@ func (a *app) completion() *cobra.Command {
   source <(diskvctl completion bash)
   source <(diskvctl completion zsh)
   diskvctl completion fish | source`,
-		Args: arguments(1, 1), ValidArgs: []string{"bash", "zsh", "fish"},
+		Args: cli.Arguments(1, 1), ValidArgs: []string{"bash", "zsh", "fish"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch args[0] {
 			case "bash":
@@ -29,7 +29,7 @@ func (a *app) completion() *cobra.Command {
 			case "fish":
 				return cmd.Root().GenFishCompletion(a.out, true)
 			}
-			return usageError{fmt.Errorf("shell %q: there are bash, zsh and fish", args[0])}
+			return cli.Usage("shell %q: there are bash, zsh and fish", args[0])
 		},
 	}
 }
@@ -54,7 +54,7 @@ func (a *app) groupNumbers(place int) cobra.CompletionFunc {
 		}
 		var out []cobra.Completion
 		for _, g := range config.Groups {
-			out = append(out, cobra.CompletionWithDesc(strconv.FormatUint(uint64(g.ID), 10), count(config.Held(g.ID), "shard")))
+			out = append(out, cobra.CompletionWithDesc(strconv.FormatUint(uint64(g.ID), 10), cli.Count(config.Held(g.ID), "shard")))
 		}
 		return out, none
 	}
@@ -62,7 +62,7 @@ func (a *app) groupNumbers(place int) cobra.CompletionFunc {
 
 func (a *app) version() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: arguments(0, 0),
+		Use: "version", Short: "Print the version", Args: cli.Arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			return a.result("diskvctl "+server.Version, map[string]any{"version": server.Version})
 		},

@@ -8,12 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"diskv/client"
+	"diskv/internal/cli"
 )
 
 func (a *app) get() *cobra.Command {
 	raw := false
 	c := &cobra.Command{
-		Use: "get KEY", Short: "Print the value of a key", Args: arguments(1, 1),
+		Use: "get KEY", Short: "Print the value of a key", Args: cli.Arguments(1, 1),
 		Long: "Print the value of a key. The read is linearizable. Exit status 3: there is no such key.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, ctx, done, err := a.open(cmd.Context())
@@ -60,7 +61,7 @@ before its outcome is known, the exit status is 4: it may have been executed, or
 
 func (a *app) set() *cobra.Command {
 	return &cobra.Command{
-		Use: "set KEY [VALUE]", Short: "Set a key", Args: arguments(1, 2),
+		Use: "set KEY [VALUE]", Short: "Set a key", Args: cli.Arguments(1, 2),
 		Long: "Set a key to a value; without VALUE, to what standard input holds.\n\n" + onceText,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			value, err := a.value(args)
@@ -82,7 +83,7 @@ func (a *app) set() *cobra.Command {
 
 func (a *app) append() *cobra.Command {
 	return &cobra.Command{
-		Use: "append KEY [VALUE]", Short: "Append to the value of a key", Args: arguments(1, 2),
+		Use: "append KEY [VALUE]", Short: "Append to the value of a key", Args: cli.Arguments(1, 2),
 		Long: "Append to the value of a key and print its new length; without VALUE, append what\nstandard input holds.\n\n" + onceText,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			value, err := a.value(args)
@@ -105,7 +106,7 @@ func (a *app) append() *cobra.Command {
 
 func (a *app) del() *cobra.Command {
 	return &cobra.Command{
-		Use: "del KEY...", Short: "Delete keys", Args: arguments(1, -1),
+		Use: "del KEY...", Short: "Delete keys", Args: cli.Arguments(1, -1),
 		Long: "Delete keys, one after the other, and print how many there were. Exit status 3: there\nwas none.\n\n" + onceText,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, ctx, done, err := a.open(cmd.Context())
@@ -140,11 +141,11 @@ var errEnough = errors.New("enough")
 func (a *app) scan() *cobra.Command {
 	match, limit := "", 0
 	c := &cobra.Command{
-		Use: "scan", Short: "Print the keys", Args: arguments(0, 0),
+		Use: "scan", Short: "Print the keys", Args: cli.Arguments(0, 0),
 		Long: "Print the keys, group by group, one on a line; with --json, each as a JSON string on a\nline. While shards move, a key may come twice or not at all.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 0 {
-				return usageError{fmt.Errorf("--limit %d: must not be negative", limit)}
+				return cli.Usage("--limit %d: must not be negative", limit)
 			}
 			c, _, done, err := a.open(cmd.Context())
 			if err != nil {

@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"diskv/client"
+	"diskv/internal/cli"
 )
 
 // Exit statuses. They are documented: do not change them.
@@ -37,11 +38,6 @@ var (
 	errUnsettled = errors.New("the change is made, but data still moves")
 	errUnhealthy = errors.New("something needs attention")
 )
-
-// usageError is a fault in the command line.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -63,7 +59,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		return exitOK
 	case errors.Is(err, errUnhealthy): // it was told already
 		return exitUnhealthy
-	case errors.As(err, new(usageError)):
+	case errors.As(err, new(cli.UsageError)):
 		_, _ = fmt.Fprintf(stderr, "diskvctl: %v (see diskvctl --help)\n", err)
 		return exitUsage
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"diskv/client"
+	"diskv/internal/cli"
 	"diskv/shard"
 )
 
@@ -65,7 +66,7 @@ func (a *app) unsettled(ctx context.Context, m *masters, num uint64, leaving sha
 		case s.leaving && s.id != leaving:
 			continue
 		case s.settled < num && s.config >= num:
-			waits = append(waits, fmt.Sprintf("group %d awaits %s", s.id, count(int(s.awaited), "shard")))
+			waits = append(waits, fmt.Sprintf("group %d awaits %s", s.id, cli.Count(int(s.awaited), "shard")))
 		case s.settled < num && s.config > 0:
 			waits = append(waits, fmt.Sprintf("group %d is at config %d", s.id, s.config))
 		case s.settled < num:
@@ -81,7 +82,7 @@ func (a *app) unsettled(ctx context.Context, m *masters, num uint64, leaving sha
 	if len(waits) == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("%d of %s settled; %s", settled, count(settled+len(waits), "group"), strings.Join(waits, ", ")), nil
+	return fmt.Sprintf("%d of %s settled; %s", settled, cli.Count(settled+len(waits), "group"), strings.Join(waits, ", ")), nil
 }
 
 // standings returns how far all groups are: what the shardmasters know, and what the

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diskv/client"
+	"diskv/internal/cli"
 )
 
 // app is one run of the program: its streams and the flags that all commands have.
@@ -26,7 +27,7 @@ type app struct {
 }
 
 func (a *app) root() *cobra.Command {
-	root := &cobra.Command{
+	root := cli.Root(&cobra.Command{
 		Use:   "diskvctl",
 		Short: "Look at a diskv cluster while it runs, and change it",
 		Long: `diskvctl looks at a diskv cluster while it runs, and changes it.
@@ -34,13 +35,8 @@ func (a *app) root() *cobra.Command {
 Exit status: 0 done, 1 failure, 2 wrong usage, 3 no such key or config, 4 a write
 whose outcome is not known, 5 the change is made but data still moves, 6 status
 found something that needs attention.`,
-		Args: noCommand, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.environment(cmd) },
-		SilenceUsage:      true, SilenceErrors: true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-	}
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	})
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	f.StringVar(&a.addr, "addr", "127.0.0.1:7379", "`addresses` of any members, host:port or unix:/path, with commas between (DISKV_ADDR)")
@@ -48,30 +44,6 @@ found something that needs attention.`,
 	f.BoolVar(&a.json, "json", false, "print JSON (DISKV_JSON)")
 	root.AddCommand(a.status(), a.shard(), a.get(), a.set(), a.append(), a.del(), a.scan(), a.completion(), a.version())
 	return root
-}
-
-// noCommand refuses a command that there is not.
-func noCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	var names []string
-	for _, c := range cmd.Commands() {
-		if !c.Hidden {
-			names = append(names, c.Name())
-		}
-	}
-	return usageError{fmt.Errorf("unknown command %q of %s: there are %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))}
-}
-
-// arguments requires a number of arguments, at most -1: as many as there are.
-func arguments(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least || most >= 0 && len(args) > most {
-			return usageError{fmt.Errorf("%s given: the usage is %s", count(len(args), "argument"), cmd.UseLine())}
-		}
-		return nil
-	}
 }
 
 // environment takes from the environment what the command line does not set.
@@ -84,11 +56,11 @@ func (a *app) environment(cmd *cobra.Command) error {
 			return
 		}
 		if err := f.Value.Set(v); err != nil {
-			fault = usageError{fmt.Errorf("environment variable %s: invalid value %q", name, v)}
+			fault = cli.Usage("environment variable %s: invalid value %q", name, v)
 		}
 	})
 	if fault == nil && a.timeout <= 0 {
-		fault = usageError{fmt.Errorf("--timeout %v: must be above 0", a.timeout)}
+		fault = cli.Usage("--timeout %v: must be above 0", a.timeout)
 	}
 	return fault
 }

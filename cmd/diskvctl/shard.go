@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"diskv/internal/cli"
 	"diskv/shard"
 )
 
@@ -17,7 +17,7 @@ func (a *app) shard() *cobra.Command {
 		Long: `Say which group owns which of the 16384 shards, and change it. --addr may name
 shardmasters or members of any group. A change is refused at once if it cannot
 work, for instance if a group that would have to take part is not up.`,
-		Args: noCommand, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: cli.NoCommand, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(a.shardJoin(), a.shardLeave(), a.shardMove(), a.shardBalance(), a.shardQuery())
 	return c
@@ -27,7 +27,7 @@ work, for instance if a group that would have to take part is not up.`,
 func parseGroup(s string) (shard.GroupID, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 1 {
-		return 0, usageError{fmt.Errorf("group %q: must be a number from 1 on", s)}
+		return 0, cli.Usage("group %q: must be a number from 1 on", s)
 	}
 	return shard.GroupID(n), nil
 }
@@ -41,7 +41,7 @@ func parseRange(s string) (shard.Range, error) {
 	first, err1 := strconv.ParseUint(from, 10, 16)
 	last, err2 := strconv.ParseUint(to, 10, 16)
 	if err1 != nil || err2 != nil || first > last || last >= shard.Count {
-		return shard.Range{}, usageError{fmt.Errorf("shards %q: must be a number or a range such as 0-99, up to %d", s, shard.Count-1)}
+		return shard.Range{}, cli.Usage("shards %q: must be a number or a range such as 0-99, up to %d", s, shard.Count-1)
 	}
 	return shard.Range{First: shard.ID(first), Last: shard.ID(last)}, nil
 }
@@ -60,7 +60,7 @@ func splitAddresses(args []string) []string {
 func (a *app) shardJoin() *cobra.Command {
 	ch := &change{app: a}
 	c := &cobra.Command{
-		Use: "join GROUP ADDRESS...", Short: "Make a group a member of the cluster", Args: arguments(2, 1+shard.MaxServers),
+		Use: "join GROUP ADDRESS...", Short: "Make a group a member of the cluster", Args: cli.Arguments(2, 1+shard.MaxServers),
 		Long: `Make a group a member of the cluster and give it its share of the shards. The
 addresses are those of its members, in the order of their --peers, with spaces or
 commas between. Of a group that is a member already it changes the addresses.`,
@@ -72,7 +72,7 @@ commas between. Of a group that is a member already it changes the addresses.`,
 			}
 			servers := splitAddresses(args[1:])
 			if err := shard.CheckServers(servers); err != nil {
-				return usageError{err}
+				return cli.UsageError{Err: err}
 			}
 			ch.words = append([]string{"JOIN", args[0]}, servers...)
 			ch.apply = func(ctx context.Context, m *masters, num uint64) (uint64, error) {
@@ -91,7 +91,7 @@ commas between. Of a group that is a member already it changes the addresses.`,
 func (a *app) shardLeave() *cobra.Command {
 	ch := &change{app: a}
 	c := &cobra.Command{
-		Use: "leave GROUP", Short: "Give a group's shards to the others", Args: arguments(1, 1), ValidArgsFunction: a.groupNumbers(0),
+		Use: "leave GROUP", Short: "Give a group's shards to the others", Args: cli.Arguments(1, 1), ValidArgsFunction: a.groupNumbers(0),
 		Long: `Take a group out of the cluster and give its shards to the others. Its processes
 have to run on until it is drained, which is waited for.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -114,7 +114,7 @@ have to run on until it is drained, which is waited for.`,
 func (a *app) shardMove() *cobra.Command {
 	ch := &change{app: a}
 	c := &cobra.Command{
-		Use: "move SHARD[-LAST] GROUP", Short: "Give shards to a group", Args: arguments(2, 2), ValidArgsFunction: a.groupNumbers(1),
+		Use: "move SHARD[-LAST] GROUP", Short: "Give shards to a group", Args: cli.Arguments(2, 2), ValidArgsFunction: a.groupNumbers(1),
 		Long: `Give one shard, or a range of them, to a group. They stay there until the next
 join, leave or balance.`,
 		Example: "  diskvctl shard move 0-99 2",
@@ -142,7 +142,7 @@ join, leave or balance.`,
 func (a *app) shardBalance() *cobra.Command {
 	ch := &change{app: a, words: []string{"BALANCE"}}
 	c := &cobra.Command{
-		Use: "balance", Short: "Even out how many shards the groups own", Args: arguments(0, 0),
+		Use: "balance", Short: "Even out how many shards the groups own", Args: cli.Arguments(0, 0),
 		Long: "Even out how many shards the groups own, with the fewest moves. It undoes what move\nhas done.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ch.apply = func(ctx context.Context, m *masters, num uint64) (uint64, error) {

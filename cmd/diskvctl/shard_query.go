@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"diskv/client"
+	"diskv/internal/cli"
 	"diskv/shard"
 )
 
@@ -56,7 +57,7 @@ func briefTexts(t []string) string {
 
 func (a *app) shardQuery() *cobra.Command {
 	return &cobra.Command{
-		Use: "query [CONFIG]", Short: "Print which group owns which shard", Args: arguments(0, 1),
+		Use: "query [CONFIG]", Short: "Print which group owns which shard", Args: cli.Arguments(0, 1),
 		Long: "Print the newest config, or the one of a number: which group owns which shard. Old\nconfigs are kept as long as a group may need them. Exit status 3: there is none.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
@@ -65,7 +66,7 @@ func (a *app) shardQuery() *cobra.Command {
 			if len(args) > 0 {
 				var err error
 				if num, err = strconv.ParseUint(args[0], 10, 63); err != nil {
-					return usageError{fmt.Errorf("config %q: must be a number from 0 on", args[0])}
+					return cli.Usage("config %q: must be a number from 0 on", args[0])
 				}
 			}
 			m, err := a.openMasters(ctx)
@@ -105,5 +106,5 @@ func (a *app) printConfig(c *shard.Config) error {
 	for _, g := range c.Groups {
 		rows = append(rows, []string{fmt.Sprint(g.ID), strconv.Itoa(c.Held(g.ID)), brief(c.Ranges(g.ID)), strings.Join(g.Servers, " ")})
 	}
-	return table(a.out, []string{"GROUP", "SHARDS", "RANGES", "SERVERS"}, rows)
+	return cli.Table(a.out, []string{"GROUP", "SHARDS", "RANGES", "SERVERS"}, rows)
 }

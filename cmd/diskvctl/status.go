@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"diskv/client"
+	"diskv/internal/cli"
 	"diskv/shard"
 )
 
@@ -47,7 +48,7 @@ type memberStatus struct {
 
 func (a *app) status() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Print how every group and member is, and what to do next", Args: arguments(0, 0),
+		Use: "status", Short: "Print how every group and member is, and what to do next", Args: cli.Arguments(0, 0),
 		Long: `Print every group with its members: the role of each, its recovery epoch, the slot
 that it has applied and how far that is behind, how many more members the group can
 lose, and one thing to do next. Exit status 6: something needs attention.`,
@@ -178,7 +179,7 @@ func (a *app) printStatus(s *clusterStatus) error {
 			}
 			rows = append(rows, row)
 		}
-		if err := table(a.out, []string{"  MEMBER", "ADDRESS", "ROLE", "EPOCH", "SLOT", "LAG"}, rows); err != nil {
+		if err := cli.Table(a.out, []string{"  MEMBER", "ADDRESS", "ROLE", "EPOCH", "SLOT", "LAG"}, rows); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintln(a.out); err != nil {
@@ -196,7 +197,7 @@ func (g *groupStatus) headline(config *uint64) string {
 		parts = append(parts, "leaving")
 	}
 	if g.Standing != "shardmasters" {
-		parts = append(parts, count(g.Shards, "shard"))
+		parts = append(parts, cli.Count(g.Shards, "shard"))
 	}
 	if g.Settled != nil && config != nil && *g.Settled < *config {
 		parts = append(parts, fmt.Sprintf("settled up to config %d", *g.Settled))
