@@ -35,3 +35,10 @@ func ReadBatch(value []byte) (Batch, error) {
 	b, err := decodeBatch(value)
 	return Batch{Origin: b.origin, Time: b.time, Commands: b.commands}, err
 }
+
+// CheckPeers reports what is wrong with the content of the file PEERS. To a replica
+// a wrong one is as good as none.
+func CheckPeers(content []byte) error {
+	_, _, err := decodePeers(content)
+	return err
+}

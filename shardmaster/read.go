@@ -1,7 +1,11 @@
 package shardmaster
 
 import (
+	"fmt"
 	"strconv"
+
+	"diskv/internal/wire"
+	"diskv/shard"
 )
 
 // Words returns a command in the log as an operator would say it behind
@@ -25,8 +29,8 @@ func Words(encoded []byte) ([]string, error) {
 		}
 		words = append(words, strconv.FormatUint(c.num, 10))
 	}
-	if c.drained {
-		words = append(words, "DRAINED")
+	if c.op == opPassed {
+		words = append(words, map[bool]string{false: "0", true: "1"}[c.drained])
 	}
 	return words, nil
 }
@@ -34,4 +38,34 @@ func Words(encoded []byte) ([]string, error) {
 var opWords = map[op]string{
 	opJoin: "JOIN", opLeave: "LEAVE", opMove: "MOVE", opBalance: "BALANCE", opPassed: "PASSED",
 	opQuery: "QUERY", opGroups: "GROUPS",
+}
+
+// ReadImageRecord says in words what a record of an [Image] is, for tools that look
+// into a snapshot. [Restore] is what checks a whole image.
+func ReadImageRecord(b []byte) (string, error) {
+	in := wire.NewReader(b)
+	kind := in.Uint8()
+	in.Fixed(3)
+	count := in.Uint32()
+	word := ""
+	switch kind {
+	case recordState:
+		word = fmt.Sprintf("state of slot %d", in.Uint64())
+	case recordConfig:
+		c, err := shard.DecodeConfig(in.Fixed(in.Len()))
+		if err != nil {
+			return "", err
+		}
+		word = fmt.Sprintf("config %d", c.Num)
+		for _, g := range c.Groups {
+			word += fmt.Sprintf(" group=%d:%d", g.ID, c.Held(g.ID))
+		}
+	case recordGroups:
+		word = fmt.Sprintf("groups, %d", count)
+	case recordEnd:
+		word = "end"
+	default:
+		in.Fail(errKind)
+	}
+	return word, in.Err()
 }

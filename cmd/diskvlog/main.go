@@ -1,157 +1,114 @@
 // Command diskvlog looks into data directories of diskv, offline.
 //
+//	diskvlog info DIR
+//	diskvlog dump DIR --slots 100-200 --key greeting
+//	diskvlog verify DIR [DIR...]
 //	diskvlog recover --force-new-group --dir DIR --out FILE
-//	diskvlog recover --install FILE --dir DIR --index I
 //
-// A group of which a majority has lost its disks stops for ever, rather than
-// forget. Recover is the way out, for an operator who accepts what is lost: the
-// first form writes what one survivor holds as the beginning of a new group, the
-// second makes a directory that of a member of that group.
-//
-// The exit status is 0 if what was asked for is done, 2 for wrong usage and 1
-// for everything else.
+// All but recover only read, and may be used while diskvd runs. The commands and
+// the exit statuses are in docs/diskvlog.md.
 package main
 
 import (
-	"bufio"
+	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"time"
+	"os/signal"
+	"syscall"
 
+	"github.com/spf13/cobra"
+
+	"diskv/inspect"
+	"diskv/internal/cli"
 	"diskv/server"
 )
 
-// Exit statuses.
+// Exit statuses. They are documented: do not change them.
 const (
 	exitOK      = 0
-	exitFailure = 1
+	exitFailure = 1 // the tool could not do it
 	exitUsage   = 2
+	exitTorn    = 3 // verify: the end is torn; diskvd repairs that, and nothing acknowledged is lost
+	exitSuspect = 4 // verify: the end is damaged, and something acknowledged may be lost
+	exitDamaged = 5 // something that was durable is damaged, or breaks an invariant
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
-const usage = `diskvlog looks into data directories of diskv, offline.
+// app is one run of the program: its streams and the flags that all commands have.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	json     bool
+}
 
-  diskvlog recover --force-new-group --dir DIR --out FILE
-        on one survivor of a group that has lost too many disks: say what it holds
-        and what may be lost, and, after a confirmation, write the beginning of a
-        new group to FILE
-  diskvlog recover --install FILE --dir DIR --index I [--read lease]
-        on each member, the survivor too: make DIR the directory of member I of
-        the new group; what DIR holds is put aside in DIR/quarantine
-  diskvlog version
+// verdictError ends verify with what it found, which was told already.
+type verdictError struct{ verdict inspect.Verdict }
 
-Start the members of the new group with the command lines of the old one.
-`
-
-// usageError is a fault in the command line.
-type usageError struct{ error }
+func (e verdictError) Error() string { return string(e.verdict) }
 
 // run is main without the process around it.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	var err error
-	switch {
-	case len(args) == 0, args[0] == "help", args[0] == "--help", args[0] == "-h":
-		_, err = fmt.Fprint(stdout, usage)
-	case args[0] == "version":
-		_, err = fmt.Fprintln(stdout, "diskvlog", server.Version)
-	case args[0] == "recover":
-		err = recoverGroup(args[1:], stdin, stdout)
-	default:
-		err = usageError{fmt.Errorf("unknown command %q: there are recover, version and help", args[0])}
-	}
-	var wrong usageError
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{in: stdin, out: stdout, err: stderr}
+	root := a.root()
+	root.SetArgs(append([]string{}, args...)) // nil would be os.Args
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var verdict verdictError
+	var fault *inspect.Fault
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &wrong):
+	case errors.As(err, &verdict):
+		return map[inspect.Verdict]int{
+			inspect.Well: exitOK, inspect.Torn: exitTorn, inspect.Suspect: exitSuspect, inspect.Damaged: exitDamaged,
+		}[verdict.verdict]
+	case errors.As(err, new(cli.UsageError)):
 		_, _ = fmt.Fprintf(stderr, "diskvlog: %v (see diskvlog --help)\n", err)
 		return exitUsage
-	default:
+	case errors.As(err, &fault):
 		_, _ = fmt.Fprintf(stderr, "diskvlog: %v\n", err)
-		return exitFailure
+		return exitDamaged
 	}
+	_, _ = fmt.Fprintf(stderr, "diskvlog: %v\n", err)
+	return exitFailure
 }
 
-// recoverGroup is diskvlog recover.
-func recoverGroup(args []string, stdin io.Reader, stdout io.Writer) error {
-	f := flag.NewFlagSet("diskvlog recover", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	force := f.Bool("force-new-group", false, "")
-	dir := f.String("dir", "", "")
-	out := f.String("out", "", "")
-	install := f.String("install", "", "")
-	index := f.Int("index", -1, "")
-	read := f.String("read", "quorum", "")
-	err := f.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		_, err = fmt.Fprint(stdout, usage)
-		return err
-	case err != nil:
-		return usageError{err}
-	case f.NArg() > 0:
-		return usageError{fmt.Errorf("unexpected argument %q", f.Arg(0))}
-	case *force == (*install != ""):
-		return usageError{errors.New("recover: give either --force-new-group or --install FILE")}
-	case *dir == "":
-		return usageError{errors.New("recover: give the data directory with --dir")}
-	case *force && *out == "":
-		return usageError{errors.New("recover --force-new-group: give the file to write with --out")}
-	case *read != "quorum" && *read != "lease":
-		return usageError{fmt.Errorf("--read %q: must be quorum or lease", *read)}
-	case *force:
-		return forceNewGroup(*dir, *out, stdin, stdout)
-	}
-	if err := server.InstallGenesis(*install, *dir, *index, *read == "lease"); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "%s is the directory of member %d of the new group.\n", *dir, *index)
-	return err
+func (a *app) root() *cobra.Command {
+	root := cli.Root(&cobra.Command{
+		Use:   "diskvlog",
+		Short: "Look into data directories of diskv, offline",
+		Long: `diskvlog looks into data directories of diskv, offline.
+
+All commands but recover only read. They take no lock, and may be used while diskvd
+runs on the directory.
+
+Exit status: 0 done, and all is well; 1 failure; 2 wrong usage; 3 the end of the log
+is torn, as a crash leaves it, and diskvd repairs it at its next start; 4 the end of the log
+is damaged and may lack what was acknowledged; 5 something else is damaged.`,
+	})
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
+	root.AddCommand(a.info(), a.dump(), a.verify(), a.recover(), a.version())
+	return root
 }
 
-// forceNewGroup says what a survivor holds and what may be lost, and writes the
-// genesis of a new group if the operator confirms.
-func forceNewGroup(dir, out string, stdin io.Reader, stdout io.Writer) error {
-	s, err := server.OpenSurvivor(dir)
-	if err != nil {
-		return err
+func (a *app) version() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cli.Arguments(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			if a.json {
+				return cli.PrintJSON(a.out, map[string]any{"version": server.Version})
+			}
+			_, err := fmt.Fprintln(a.out, "diskvlog", server.Version)
+			return err
+		},
 	}
-	defer s.Close()
-	id := s.Identity
-	_, err = fmt.Fprintf(stdout, `%s is of member %d of %d of group %d in cluster %v.
-
-It holds everything up to slot %d, last written at %s: %s.
-%d of these slots are not known to have been chosen; they are kept.
-
-What may be lost: every write that was acknowledged by a majority without this
-member, which is anything after slot %d. Nobody can tell how much that is. If the
-directory of another member can be put back, do that instead.
-
-The new group is another cluster. Members of the old one can never join it, and
-must not be started any more. To go on, type the id of the old cluster (%v): `,
-		dir, id.Index, id.Size, id.Group, id.Cluster, s.Slot, s.LogTime.Format(time.RFC3339), s.Holds,
-		s.Undecided, s.Slot, id.Cluster)
-	if err != nil {
-		return err
-	}
-	answer, err := bufio.NewReader(stdin).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read the confirmation: %w", err)
-	}
-	if strings.TrimSpace(answer) != id.Cluster.String() {
-		return errors.New("not confirmed: nothing was written")
-	}
-	info, err := s.WriteGenesis(out)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "\n%s is the genesis of cluster %016x, %d bytes. Copy it to every member, and there:\n\n"+
-		"  diskvlog recover --install %s --dir DIR --index I\n\nThen start all members as before.\n",
-		out, info.Header.Cluster, info.Size, out)
-	return err
 }

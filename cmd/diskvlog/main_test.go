@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,22 +25,33 @@ type result struct {
 
 func call(stdin string, args ...string) result {
 	var stdout, stderr bytes.Buffer
-	status := run(args, strings.NewReader(stdin), &stdout, &stderr)
+	status := run(context.Background(), args, strings.NewReader(stdin), &stdout, &stderr)
 	return result{status: status, stdout: stdout.String(), stderr: stderr.String()}
 }
 
 func TestUsage(t *testing.T) {
-	require.Equal(t, result{status: exitOK, stdout: usage}, call("", "--help"))
+	require.Equal(t, exitOK, call("", "--help").status)
+	require.Contains(t, call("", "--help").stdout, "Exit status")
 	require.Equal(t, "diskvlog "+server.Version+"\n", call("", "version").stdout)
 	for _, tt := range []struct{ args, want string }{
-		{"dump", `unknown command "dump"`},
+		{"repare", `unknown command "repare"`},
 		{"recover", "give either --force-new-group or --install FILE"},
 		{"recover --force-new-group --install f", "give either"},
 		{"recover --force-new-group", "give the data directory with --dir"},
 		{"recover --force-new-group --dir d", "give the file to write with --out"},
 		{"recover --install f --dir d --read never", `--read "never"`},
 		{"recover --nosuch", "nosuch"},
-		{"recover --force-new-group more", `unexpected argument "more"`},
+		{"recover --force-new-group more", "1 argument given"},
+		{"info", "0 arguments given"},
+		{"verify", "0 arguments given"},
+		{"dump", "0 arguments given"},
+		{"dump d --slots 3-2", "the first is above the last"},
+		{"dump d --slots x", "FIRST-LAST"},
+		{"dump d --slots 0", "numbers from 1 on"},
+		{"dump d --kind nothing", `--kind "nothing": there are header, state`},
+		{"dump d --session 12", "--session"},
+		{"dump d --since yesterday", `--since "yesterday"`},
+		{"dump d --colour blue", `--colour "blue"`},
 	} {
 		r := call("", strings.Fields(tt.args)...)
 		require.Equal(t, exitUsage, r.status, tt.args)
@@ -98,4 +111,78 @@ func TestForceNewGroupAsksAndThenWrites(t *testing.T) {
 	defer again.Close()
 	require.Equal(t, "1 keys, 0 sessions", again.Holds)
 	require.NotEqual(t, cluster, again.Identity.Cluster.String())
+}
+
+func TestInfoDumpAndVerify(t *testing.T) {
+	dir := formatted(t)
+	info := call("", "info", dir)
+	require.Equal(t, result{status: exitOK, stdout: info.stdout}, info)
+	for _, want := range []string{"0 of 1 of group 1", "epoch 0", "boot", "closed cleanly", "commit index", "promised", "1 command"} {
+		require.Contains(t, info.stdout, want)
+	}
+	var told struct {
+		Phase string `json:"phase"`
+		Log   struct {
+			LastSlot uint64            `json:"last_slot"`
+			Records  map[string]uint64 `json:"records"`
+		} `json:"log"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(call("", "info", "--json", dir).stdout), &told))
+	require.Equal(t, "member", told.Phase)
+	require.NotZero(t, told.Log.LastSlot)
+	require.NotZero(t, told.Log.Records["batch"])
+
+	dump := call("", "dump", dir, "--key", "k")
+	require.Equal(t, exitOK, dump.status, dump.stderr)
+	require.Equal(t, 1, strings.Count(dump.stdout, "\n"))
+	require.Contains(t, dump.stdout, "SET k v")
+	require.NotContains(t, dump.stdout, "\x1b", "no colours but on a terminal")
+	require.Contains(t, call("", "dump", dir, "--colour", "always").stdout, "\x1b[32mbatch")
+	for line := range strings.Lines(call("", "dump", dir, "--json").stdout) {
+		require.NoError(t, json.Unmarshal([]byte(line), new(map[string]any)), line)
+	}
+	require.Empty(t, call("", "dump", dir, "--slots", "1000000-").stdout)
+
+	verify := call("", "verify", dir)
+	require.Equal(t, result{status: exitOK, stdout: verify.stdout}, verify)
+	require.Contains(t, verify.stdout, ": well: ")
+	require.Equal(t, exitFailure, call("", "verify", dir+"/nowhere").status)
+	require.Equal(t, exitDamaged, call("", "info", t.TempDir()).status)
+}
+
+func TestExitStatusesOfVerify(t *testing.T) {
+	dir := formatted(t)
+	// Cleanly closed: what is behind the end was written since.
+	segments, err := filepath.Glob(filepath.Join(dir, "wal", "0*", "0*"))
+	require.NoError(t, err)
+	segment := segments[0]
+	whole, err := os.ReadFile(segment)
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		what, content string
+		status        int
+		want          string
+	}{
+		{"torn", string(whole) + strings.Repeat("\x00", 40), exitTorn, "start diskvd, which keeps these bytes"},
+		{"suspect", string(whole) + strings.Repeat("g", 600), exitSuspect, "may be missing"},
+		{"damaged", string(whole[:len(whole)-9]), exitDamaged, "a single node refuses to start on this"},
+	} {
+		require.NoError(t, os.WriteFile(segment, []byte(tt.content), 0o600))
+		r := call("", "verify", dir)
+		require.Equal(t, tt.status, r.status, tt.what)
+		require.Contains(t, r.stdout, ": "+tt.what+": ")
+		require.Contains(t, r.stdout, segment)
+		require.Contains(t, r.stdout, "offset  ")
+		require.Contains(t, r.stdout, "\n  > 0000", "the bytes there")
+		require.Contains(t, r.stdout, tt.want)
+		var told struct {
+			Verdict string
+			Checks  []struct{ Fault struct{ File string } }
+		}
+		j := call("", "verify", "--json", dir)
+		require.Equal(t, tt.status, j.status)
+		require.NoError(t, json.Unmarshal([]byte(j.stdout), &told))
+		require.Equal(t, tt.what, told.Verdict)
+		require.Equal(t, segment, told.Checks[0].Fault.File)
+	}
 }

@@ -1,0 +1,74 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"diskv/client"
+	"diskv/server"
+	"diskv/tests/inproc"
+)
+
+// TestUnderLoad reads the directories of a group that is written to, that takes
+// snapshots and drops segments, and a member of which loses its disk.
+func TestUnderLoad(t *testing.T) {
+	g := inproc.Start(t, 3, func(o *server.Options) { o.Replica.SnapshotMinBytes = 64 << 10 })
+	c, err := client.Open(t.Context(), g.Addrs...)
+	require.NoError(t, err)
+	defer c.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		value := []byte(strings.Repeat("v", 2000))
+		for n := 0; ctx.Err() == nil; n++ {
+			if err := c.Put(ctx, fmt.Sprintf("key %d", n%10), value); err != nil && ctx.Err() == nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	followed := make(chan uint64, 1)
+	go func() {
+		last := uint64(0)
+		_ = Follow(ctx, g.Options[0].Dir, Filter{Kinds: []string{KindBatch}}, func(r *Record) error {
+			last = max(last, r.Slot)
+			return nil
+		})
+		followed <- last
+	}()
+	snapshots := 0
+	require.Eventually(t, func() bool {
+		for _, o := range g.Options {
+			check, err := Verify(o.Dir, nil)
+			require.NoError(t, err)
+			require.Equal(t, Well, check.Verdict, "%v", check.Fault)
+			require.True(t, check.InUse)
+			if check.SnapshotSlot > 0 {
+				snapshots++
+			}
+		}
+		return snapshots > 20
+	}, 30*time.Second, time.Millisecond)
+	stop()
+	require.NoError(t, <-ended)
+	require.NotZero(t, <-followed)
+
+	var checks []*Check
+	for i, o := range g.Options {
+		require.NoError(t, g.Halt(i))
+		check, err := Verify(o.Dir, nil)
+		require.NoError(t, err)
+		require.Equal(t, Well, check.Verdict, "%v", check.Fault)
+		require.False(t, check.InUse)
+		checks = append(checks, check)
+	}
+	fault, _, err := Compare(checks, nil)
+	require.NoError(t, err)
+	require.Nil(t, fault)
+}
