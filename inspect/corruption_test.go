@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -220,4 +221,21 @@ func FuzzVerify(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestPipesInPlaceOfFiles(t *testing.T) {
+	for _, name := range []string{"IDENTITY", "PEERS", "wal/MANIFEST", seg1, seg3, "snapshot/00000000000000000003.snap"} {
+		dir := rotten(t)
+		addSnapshot(t, dir, 3, paxos.HardState{Promised: ballot(1, 0), Commit: 3, Vector: vector()})
+		if name != "PEERS" {
+			require.NoError(t, os.Remove(filepath.Join(dir, name)))
+		}
+		require.NoError(t, syscall.Mkfifo(filepath.Join(dir, name), 0o600))
+		// Nobody needs PEERS, and to a start the snapshot is not there.
+		spared := name == "PEERS" || strings.HasPrefix(name, "snapshot")
+		require.Equal(t, spared, verify(t, dir).Verdict == Well, name)
+		for _, path := range []string{dir, filepath.Join(dir, name)} {
+			require.NotPanics(t, func() { _ = Dump(path, Filter{}, nil, func(*Record) error { return nil }) })
+		}
+	}
 }

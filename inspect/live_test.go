@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diskv/client"
+	"diskv/replica"
 	"diskv/server"
 	"diskv/tests/inproc"
 )
@@ -71,4 +73,39 @@ func TestUnderLoad(t *testing.T) {
 	fault, _, err := Compare(checks, nil)
 	require.NoError(t, err)
 	require.Nil(t, fault)
+}
+
+// TestAfterALostDisk: what a member goes through that gets everything back breaks
+// no invariant, and the others accept that it is back.
+func TestAfterALostDisk(t *testing.T) {
+	g := inproc.Start(t, 3, func(o *server.Options) { o.Replica.SnapshotMinBytes = 32 << 10 })
+	c, err := client.Open(t.Context(), g.Addrs...)
+	require.NoError(t, err)
+	defer c.Close()
+	put := func() {
+		for n := range 40 {
+			require.NoError(t, c.Put(t.Context(), fmt.Sprintf("key %d", n), []byte(strings.Repeat("v", 1000))))
+		}
+	}
+	for lost := range 3 {
+		put()
+		require.NoError(t, g.Halt(lost))
+		g.Nodes[lost] = nil
+		require.NoError(t, os.RemoveAll(g.Options[lost].Dir))
+		g.Options[lost].Bootstrap = false
+		g.Run(lost)
+		put()
+		require.Eventually(t, func() bool {
+			check, err := Verify(g.Options[lost].Dir, nil)
+			require.NoError(t, err)
+			require.Equal(t, Well, check.Verdict, "%v", check.Fault)
+			return check.dir.Identity.Phase == replica.PhaseMember && check.dir.Identity.Life.Epoch == 1
+		}, 20*time.Second, time.Millisecond)
+		put()
+		for _, o := range g.Options {
+			check, err := Verify(o.Dir, nil)
+			require.NoError(t, err)
+			require.Equal(t, Well, check.Verdict, "%v", check.Fault)
+		}
+	}
 }

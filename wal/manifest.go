@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 
 	"diskv/internal/wire"
@@ -117,7 +116,7 @@ func (m manifest) replace(d *disk, dir string) error {
 // readManifest returns the MANIFEST of dir. A damaged one is a CorruptionError.
 func readManifest(dir string) (manifest, error) {
 	path := filepath.Join(dir, manifestName)
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return manifest{}, err
 	}

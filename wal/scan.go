@@ -134,9 +134,22 @@ func readSegment(dir string, number uint64) ([]byte, error) {
 	return data, err
 }
 
+// openRegular opens a file for reading, but not what is no file: a pipe would make
+// the caller wait for ever.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &CorruptionError{File: path, Reason: "not a regular file: " + info.Mode().String()}
+	}
+	return os.Open(path)
+}
+
 // readSegmentFile returns the bytes of a segment's file.
 func readSegmentFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -145,8 +158,8 @@ func readSegmentFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxSegmentFile {
-		return nil, &CorruptionError{File: path, Reason: fmt.Sprintf("not a segment's file: %s, %d bytes", info.Mode(), info.Size())}
+	if info.Size() > maxSegmentFile {
+		return nil, &CorruptionError{File: path, Reason: fmt.Sprintf("not a segment's file: %d bytes", info.Size())}
 	}
 	data := make([]byte, info.Size())
 	n, err := io.ReadFull(f, data)

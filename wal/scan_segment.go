@@ -100,16 +100,11 @@ func readLoneSegment(path string) (data []byte, file string, err error) {
 	file = path
 	if info.IsDir() {
 		file = filepath.Join(path, segmentFile)
-		if info, err = os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			return nil, file, &CorruptionError{File: file, Reason: "the segment's file is missing"}
-		} else if err != nil {
-			return nil, file, err
-		}
-	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for ever
-		return nil, file, &CorruptionError{File: file, Reason: "not a segment's file: " + info.Mode().String()}
 	}
 	data, err = readSegmentFile(file)
+	if info.IsDir() && errors.Is(err, fs.ErrNotExist) {
+		err = &CorruptionError{File: file, Reason: "the segment's file is missing"}
+	}
 	return data, file, err
 }
 
