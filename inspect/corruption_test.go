@@ -50,8 +50,8 @@ func agree(t *testing.T, dir, what string) Verdict {
 	return c.Verdict
 }
 
-// tally counts verdicts, to show that a table has all of them.
-type tally map[Verdict]int
+// verdicts counts them, to show that a table has all of them.
+type verdicts map[Verdict]int
 
 func TestFlippedBytes(t *testing.T) {
 	dir := rotten(t)
@@ -61,7 +61,7 @@ func TestFlippedBytes(t *testing.T) {
 	info, err := d.Info(nil)
 	require.NoError(t, err)
 	require.Equal(t, uint64(3), info.Log.LastSegment, "the table is about a log of three segments")
-	seen := tally{}
+	seen := verdicts{}
 	for _, name := range []string{seg1, seg2, seg3, "wal/MANIFEST"} {
 		content := contents(t, dir)[name]
 		for i := 0; i < len(content); i += 5 {
@@ -76,7 +76,7 @@ func TestFlippedBytes(t *testing.T) {
 
 func TestCutFiles(t *testing.T) {
 	dir := rotten(t)
-	seen := tally{}
+	seen := verdicts{}
 	for _, name := range []string{seg1, seg3, "wal/MANIFEST", "IDENTITY"} {
 		content := contents(t, dir)[name]
 		for i := 0; i < len(content); i += 3 {

@@ -3,6 +3,7 @@
 //	diskvlog info DIR
 //	diskvlog dump DIR --slots 100-200 --key greeting
 //	diskvlog verify DIR [DIR...]
+//	diskvlog stat DIR
 //	diskvlog recover --force-new-group --dir DIR --out FILE
 //
 // All but recover only read, and may be used while diskvd runs. The commands and
@@ -96,7 +97,7 @@ is torn, as a crash leaves it, and diskvd repairs it at its next start; 4 the en
 is damaged and may lack what was acknowledged; 5 something else is damaged.`,
 	})
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
-	root.AddCommand(a.info(), a.dump(), a.verify(), a.recover(), a.version())
+	root.AddCommand(a.info(), a.dump(), a.verify(), a.stat(), a.recover(), a.version())
 	return root
 }
 

@@ -186,3 +186,20 @@ func TestExitStatusesOfVerify(t *testing.T) {
 		require.Equal(t, segment, told.Checks[0].Fault.File)
 	}
 }
+
+func TestStat(t *testing.T) {
+	dir := formatted(t)
+	r := call("", "stat", dir)
+	require.Equal(t, result{status: exitOK, stdout: r.stdout}, r)
+	for _, want := range []string{"1 command in ", "commands in a batch: mean", "commands a second", "SET  1  ####", "keys written most\n  k  1  ####"} {
+		require.Contains(t, r.stdout, want)
+	}
+	var told struct {
+		Keys []struct {
+			Name  struct{ Text string }
+			Count int
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(call("", "stat", "--json", dir).stdout), &told))
+	require.Equal(t, "k", told.Keys[0].Name.Text)
+}
