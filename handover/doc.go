@@ -12,10 +12,11 @@
 //		propose(out.Propose)                 // through the group's own log
 //	}
 //
-// It does four things, all of them for as long as they are due: it asks for the
+// It does five things, all of them for as long as they are due: it asks for the
 // next config when everything that the present one gave to the group is installed;
 // it pulls the streams of awaited shards, a few chunks ahead of what is applied; it
-// asks the groups that shards went to whether they have them, and has them
+// has the next batch of shards frozen when the group that is to get it has asked for
+// it ([Mover.Wanted]); it asks the groups that shards went to whether they have them, and has them
 // released then; and it tells the shardmasters how far the group has come.
 //
 // Nothing that is safe depends on it. Whatever it proposes is judged by the group's

@@ -16,6 +16,10 @@ type Options struct {
 	// ChunkBytes is the aimed-at size of a chunk, in bytes. It is what a group that
 	// receives shards puts into one command of its log. Default 256 KiB.
 	ChunkBytes int
+	// BatchBytes is how many bytes the shards have, about, that are frozen together, in
+	// bytes: the larger, the longer each of them is served by nobody; the smaller, the
+	// longer all take. Default 1 MiB.
+	BatchBytes int64
 	// Window is how many chunks of a stream may be proposed and not applied yet.
 	// Default 4.
 	Window int
@@ -27,6 +31,9 @@ type Options struct {
 func (o *Options) setDefaults() {
 	if o.ChunkBytes == 0 {
 		o.ChunkBytes = 256 << 10
+	}
+	if o.BatchBytes == 0 {
+		o.BatchBytes = 1 << 20
 	}
 	if o.Window == 0 {
 		o.Window = 4
@@ -56,7 +63,7 @@ const answerTimeout = 2 * time.Second
 
 // Codes of the errors with which others say that something is not there.
 const (
-	// CodeNotYet: the config has not been applied there yet.
+	// CodeNotYet: the config has not been applied there yet, or the batch is not frozen.
 	CodeNotYet = "NOTYET"
 	// CodeGone: what was asked for was there, and has been let go of.
 	CodeGone = "GONE"
@@ -81,6 +88,7 @@ type Mover struct {
 	passed   ask
 	told     passed // what the shardmasters have been told
 	streams  []*stream
+	freezes  []*freeze
 	releases []*release
 
 	out Output
@@ -103,6 +111,7 @@ func (m *Mover) Step(now time.Duration, leading bool, state kv.Handover) Output 
 	m.now, m.state = now, state
 	m.stepConfig()
 	m.stepStreams()
+	m.stepFreezes()
 	m.stepReleases()
 	m.stepPassed()
 	out := m.out

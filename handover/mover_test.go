@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ type world struct {
 	passed  int // reports of how far a group is
 	// followers answer DISKV.SETTLED, of groups whose leaders cannot be reached
 	followers bool
+	batches   uint32 // the highest number of one that was asked for
 }
 
 type group struct {
@@ -55,7 +57,7 @@ func newWorld(t *testing.T, seed uint64, groups int) *world {
 		w.joined[id] = 1
 		w.groups = append(w.groups, &group{
 			id: id, store: kv.NewSharded(id), up: true,
-			mover: handover.New(handover.Options{Group: id, ChunkBytes: 600, Window: 1 + int(seed%4)}),
+			mover: handover.New(handover.Options{Group: id, ChunkBytes: 600, Window: 1 + int(seed%4), BatchBytes: 100}),
 		})
 	}
 	return w
@@ -199,8 +201,19 @@ func (w *world) answer(from *group, req handover.Request) resp.Value {
 			leader := resp.Value{Kind: resp.KindBulk, Str: []byte(addr(g.id))}
 			return array(integer(uint64(g.id)), integer(h.Settled), integer(0), integer(at), leader, integer(leads))
 		case "DISKV.PULL":
-			out, ok := g.store.Outgoing(num(1), shard.GroupID(num(2)))
+			batch, err := kv.CursorBatch([]byte(args[3]))
+			require.NoError(w.t, err)
+			out, ok := g.store.Outgoing(num(1), shard.GroupID(num(2)), batch)
+			waits := slices.ContainsFunc(h.Outgoing, func(d kv.Departure) bool {
+				return d.Config == num(1) && d.To.ID == shard.GroupID(num(2)) && d.Waiting > 0
+			})
 			switch {
+			case !ok && waits:
+				if g.up {
+					g.mover.Wanted(num(1), shard.GroupID(num(2)), batch)
+				}
+				w.batches = max(w.batches, batch)
+				return fail("NOTYET")
 			case ok:
 				chunk, err := out.Chunk([]byte(args[3]), int(num(4)))
 				require.NoError(w.t, err)
@@ -219,7 +232,7 @@ func (w *world) answer(from *group, req handover.Request) resp.Value {
 func (w *world) serving(key string) *group {
 	var found *group
 	for _, g := range w.groups {
-		if g.store.ShardState(shard.Of([]byte(key))) == kv.Served {
+		if g.store.ShardState(shard.Of([]byte(key))).Serves() {
 			require.Nil(w.t, found, "two groups serve the shard of %s", key)
 			found = g
 		}
@@ -274,6 +287,7 @@ func TestShardsArriveWhateverIsLost(t *testing.T) {
 				require.Equal(t, fmt.Sprintf("$%d\r\n%s\r\n", len(value), value), g.command("GET", key))
 			}
 			require.Greater(t, len(want), 150)
+			require.Greater(t, w.batches, uint32(2), "they leave in several batches")
 		})
 	}
 }
@@ -387,26 +401,61 @@ func TestClientsAreSentOnWhenTheTakersLeaderHasTheConfig(t *testing.T) {
 		w.step()
 	}
 	require.True(t, w.settled())
-	giver := w.groups[0]
-	kept := func() []kv.Leaving { return giver.store.Handover().Outgoing }
+	giver, taker := w.groups[0], w.groups[1]
+	kept := func() kv.Handover { return giver.store.Handover() }
 	for _, w.followers = range []bool{true, false} {
-		w.reconfigure()
-		for len(kept()) == 0 {
+		taker.up = false
+		w.give(taker.id)
+		w.give(giver.id)
+		for kept().Config.Num != uint64(len(w.configs)-1) {
 			w.step()
 		}
+		require.Zero(t, kept().Outgoing[0].Waiting, "the next config has it frozen though nobody asked")
+		taker.up = true
 		sentOn := false
-		for len(kept()) > 0 {
+		for len(kept().Outgoing) > 0 {
 			sentOn = sentOn || len(giver.mover.Untaken(kept())) == 0
 			w.step()
 		}
 		require.Equal(t, !w.followers, sentOn, "a follower may be ahead of its leader")
+		for !w.settled() {
+			w.step()
+		}
 	}
 }
 
-// TestWhatWasFrozenAMomentAgoIsUntaken, though the mover was not told of it yet.
+// TestWhatWasFrozenAMomentAgoIsUntaken, though the mover was not told of it yet; but not
+// what is frozen with the present config, which its taker has asked for.
 func TestWhatWasFrozenAMomentAgoIsUntaken(t *testing.T) {
 	m := handover.New(handover.Options{Group: 1})
-	kept := []kv.Leaving{{Config: 3, To: shard.Group{ID: 2}}, {Config: 4, To: shard.Group{ID: 2}}}
+	kept := kv.Handover{Config: &shard.Config{Num: 5}, Outgoing: []kv.Departure{
+		{Config: 3, To: shard.Group{ID: 2}}, {Config: 4, To: shard.Group{ID: 2}}, {Config: 5, To: shard.Group{ID: 3}},
+	}}
 	require.Equal(t, []shard.GroupID{2}, m.Untaken(kept))
-	require.Empty(t, m.Untaken(nil))
+	require.Empty(t, m.Untaken(kv.Handover{}))
+}
+
+// TestABatchIsFrozenWhenItIsWanted, once, and again when nothing has come of it.
+func TestABatchIsFrozenWhenItIsWanted(t *testing.T) {
+	m := handover.New(handover.Options{Group: 1, BatchBytes: 77})
+	state := kv.Handover{Group: 1, Config: &shard.Config{Num: 5}, Settled: 5, Outgoing: []kv.Departure{
+		{Config: 5, To: shard.Group{ID: 2}, Waiting: 10}, {Config: 5, To: shard.Group{ID: 3}, Waiting: 10},
+	}}
+	proposed := func(now time.Duration) [][]byte { return m.Step(now, true, state).Propose }
+	require.Empty(t, proposed(0), "nobody has asked")
+	m.Wanted(5, 2, 1)
+	m.Wanted(4, 2, 0)
+	require.Empty(t, proposed(1), "not the next one, and another config")
+	m.Wanted(5, 2, 0)
+	require.Equal(t, [][]byte{kv.AppendFreeze(nil, 5, 2, 0, 77)}, proposed(2))
+	m.Wanted(5, 2, 0)
+	require.Empty(t, proposed(3), "it is on its way")
+	require.Equal(t, [][]byte{kv.AppendFreeze(nil, 5, 2, 0, 77)}, proposed(2+2*time.Second), "it was lost")
+	state.Outgoing[0].Batches, state.Outgoing[0].Waiting = 1, 5
+	require.Empty(t, proposed(10*time.Second), "it is done")
+	m.Wanted(5, 2, 1)
+	require.Equal(t, [][]byte{kv.AppendFreeze(nil, 5, 2, 1, 77)}, proposed(11*time.Second))
+	m.Wanted(5, 2, 1)
+	m.Step(12*time.Second, false, state)
+	require.Empty(t, proposed(20*time.Second), "who does not lead forgets")
 }

@@ -40,6 +40,9 @@ func (m *Mover) stepReleases() {
 		return ended
 	})
 	for _, l := range m.state.Outgoing {
+		if l.Waiting > 0 {
+			continue // it cannot have everything
+		}
 		i := slices.IndexFunc(m.releases, func(r *release) bool { return r.is(l) })
 		if i < 0 {
 			i = len(m.releases)
@@ -56,7 +59,7 @@ func (m *Mover) stepReleases() {
 	}
 }
 
-func (r *release) is(l kv.Leaving) bool { return r.config == l.Config && r.to == l.To.ID }
+func (r *release) is(l kv.Departure) bool { return r.config == l.Config && r.to == l.To.ID }
 
 // servers returns whom of a group to ask first: its leader, until that has the config.
 // A follower can be ahead of it, and what clients are told is the leader's word.
@@ -113,11 +116,12 @@ func (m *Mover) settledAt(r *release, settled uint64) {
 
 // Untaken returns, of the groups for which shards are kept, those whose leaders are not
 // known to have applied the config that says so. A client that is sent there would be sent
-// back. What is kept may be newer than what the last step was told.
-func (m *Mover) Untaken(kept []kv.Leaving) []shard.GroupID {
+// back. What is kept may be newer than what the last step was told. With the present
+// config only what has been asked for is frozen, by a leader that has applied it.
+func (m *Mover) Untaken(kept kv.Handover) []shard.GroupID {
 	var ids []shard.GroupID
-	for _, l := range kept {
-		taken := slices.ContainsFunc(m.releases, func(r *release) bool { return r.taken && r.is(l) })
+	for _, l := range kept.Outgoing {
+		taken := l.Config == kept.Config.Num || slices.ContainsFunc(m.releases, func(r *release) bool { return r.taken && r.is(l) })
 		if !taken && !slices.Contains(ids, l.To.ID) {
 			ids = append(ids, l.To.ID)
 		}

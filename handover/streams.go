@@ -24,8 +24,8 @@ type stream struct {
 }
 
 // Bounds of the time between two questions for a chunk that is not there yet. The
-// first is short: what is waited for is that the other group applies the config
-// too, and until then nobody serves the shards.
+// first is short: what is waited for is that the other group applies the config, or
+// freezes the batch, and from then on nobody serves its shards.
 const (
 	pullAgainFirst = 5 * time.Millisecond
 	pullAgainLast  = 200 * time.Millisecond

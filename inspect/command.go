@@ -142,6 +142,9 @@ func handoverWords(h *kv.HandoverCommand) []string {
 			words = append(words, "last")
 		}
 		return words
+	case h.Name == "freeze":
+		return []string{h.Name, "config", strconv.FormatUint(h.Config, 10), "group", groupName(h.Group),
+			"batch", strconv.FormatUint(uint64(h.Batch), 10), fmt.Sprintf("%d-bytes", h.BatchBytes)}
 	case h.Config != 0:
 		return []string{h.Name, "config", strconv.FormatUint(h.Config, 10), "group", groupName(h.Group)}
 	}

@@ -22,7 +22,7 @@ const MaxChunk = 1 << 20
 //	4   config    8 bytes: with which the shards move
 //	12  from      8 bytes: group
 //	20  to        8 bytes: group
-//	28  log time  8 bytes: of the source when the shards were frozen, ns
+//	28  log time  8 bytes: of the source when the batch was frozen, ns
 //	    start     u32 + bytes: cursor where the chunk begins
 //	    next      u32 + bytes: cursor where the next one begins
 //	    entries   u32 + bytes, one behind the other
@@ -35,12 +35,13 @@ const MaxChunk = 1 << 20
 //	item     expiry i64 (ms, 0: never), key u32 + bytes, value u32 + bytes
 //	mark     shard u16: the items of the shard, none or those before, are complete
 //
-// A cursor is the entry that was sent last. The empty cursor is the beginning; of
-// others the first byte says what follows:
+// A cursor is the entry that was sent last. The empty cursor is the beginning; others
+// are a byte that says what follows, the number of the batch, u32, and:
 //
 //	behind a session  birth u64, random u64
 //	behind an item    shard u16, key: the rest
 //	behind a shard    shard u16
+//	begin of a batch  nothing; not of batch 0
 const (
 	chunkVersion  = 1
 	chunkLast     = 1 << 0 // flag
@@ -53,7 +54,9 @@ const (
 
 	withoutReply = 1 // flag of a session
 
-	maxCursor = 1 + 2 + MaxKey
+	maxCursor = cursorHead + 2 + MaxKey
+
+	cursorHead = 1 + 4
 )
 
 // The kinds of positions; all but the first are on the wire.
@@ -62,48 +65,61 @@ const (
 	behindSession = 1
 	behindItem    = 2
 	behindShard   = 3
+
+	batchStart = 4 // on the wire: at the start of a batch other than the first
 )
 
 var (
 	errChecksum        = errors.New("checksum does not match")
 	errCursorKind      = errors.New("unknown kind of cursor")
-	errCursorElsewhere = errors.New("cursor is not one of this stream")
+	errCursorElsewhere = errors.New("cursor is not one of this batch")
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// position is a place in a stream: behind the entry that was sent last.
+// position is a place in a stream: in a batch, behind the entry that was sent last.
 type position struct {
 	kind    byte
+	batch   uint32
 	session SessionID
 	shard   shard.ID
 	key     []byte
 }
 
 func (p position) append(dst []byte) []byte {
-	if p.kind == atStart {
-		return dst
+	kind := p.kind
+	if kind == atStart {
+		if p.batch == 0 {
+			return dst
+		}
+		kind = batchStart
 	}
-	dst = append(dst, p.kind)
-	if p.kind == behindSession {
+	dst = append(dst, kind)
+	dst = binary.LittleEndian.AppendUint32(dst, p.batch)
+	switch kind {
+	case behindSession:
 		return p.session.append(dst)
+	case behindItem, behindShard:
+		dst = binary.LittleEndian.AppendUint16(dst, uint16(p.shard))
 	}
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(p.shard))
-	if p.kind == behindItem {
+	if kind == behindItem {
 		dst = append(dst, p.key...)
 	}
 	return dst
 }
 
-// size returns how many bytes the cursor has.
+// size returns how many bytes the cursor has, of a position behind an entry.
 func (p position) size() int {
-	switch p.kind {
-	case atStart:
-		return 0
-	case behindSession:
-		return 1 + 16
+	if p.kind == behindSession {
+		return cursorHead + 16
 	}
-	return 1 + 2 + len(p.key)
+	return cursorHead + 2 + len(p.key)
+}
+
+// CursorBatch returns the number of the batch in which a cursor is.
+func CursorBatch(cursor []byte) (uint32, error) {
+	p, err := readCursor(cursor)
+	return p.batch, err
 }
 
 // readCursor is the inverse of position.append. The key aliases the cursor.
@@ -112,8 +128,12 @@ func readCursor(cursor []byte) (position, error) {
 		return position{}, nil
 	}
 	r := wire.NewReader(cursor)
-	p := position{kind: r.Uint8()}
+	p := position{kind: r.Uint8(), batch: r.Uint32()}
 	switch p.kind {
+	case batchStart:
+		if p.kind = atStart; p.batch == 0 {
+			r.Fail(wire.ErrBadValue)
+		}
 	case behindSession:
 		p.session = readSessionID(r)
 	case behindItem, behindShard:
@@ -139,11 +159,11 @@ func readCursor(cursor []byte) (position, error) {
 type ChunkHead struct {
 	Config   uint64
 	From, To shard.GroupID
-	LogTime  int64 // of the source when the shards were frozen, in ns
+	LogTime  int64 // of the source when the batch was frozen, in ns
 	// Start is the cursor where the chunk begins, Next where the one behind it does.
 	// They alias the chunk.
 	Start, Next []byte
-	Last        bool // there is none behind it
+	Last        bool // there is none behind it, and no further batch
 }
 
 func appendChunk(dst []byte, h *ChunkHead, entries []byte) []byte {
@@ -209,6 +229,7 @@ func (w *chunkWriter) admit(size int, next position) bool {
 	if len(w.entries) > 0 && len(w.entries)+size+next.size() > w.limit {
 		return false
 	}
+	next.batch = w.at.batch
 	w.at = next
 	return true
 }
@@ -255,7 +276,7 @@ func (w *chunkWriter) mark(id shard.ID) bool {
 
 // entry is one entry of a chunk.
 type entry struct {
-	at      position // behind it
+	at      position // behind it; the batch is not known
 	session session  // of a session; its reply aliases the chunk
 	expiry  int64    // of an item, whose key is in at
 	value   []byte   // of an item

@@ -34,7 +34,8 @@ func goldenMove(t *testing.T) (a, b *machine, o *kv.Outgoing) {
 	a.do(once(kv.NewSessionID(epoch, 8), 4, "stays", "STRLEN stays"))
 	a.take(c[2], nil)
 	b.take(c[2], c[1])
-	o, ok := a.store.Outgoing(2, 2)
+	require.Equal(t, "+OK\r\n", a.freeze(2, 2, 0))
+	o, ok := a.store.Outgoing(2, 2, 0)
 	require.True(t, ok)
 	return a, b, o
 }
@@ -49,7 +50,7 @@ func TestChunksHaveGoldenBytes(t *testing.T) {
 		0100000000000000 0200000000000000       // from, to
 		00002a36fe9c9717                        // log time
 		00000000                                // start
-		03000000 03 962f                        // next: behind shard 12182
+		07000000 03 00000000 962f               // next: behind shard 12182
 		73000000                                // entries
 		01 0068e5cf8b010000 0700000000000000 0300000000000000 962f 00 04000000 3a320d0a
 		01 0068e5cf8b010000 0800000000000000 0400000000000000 be2b 01
@@ -66,12 +67,12 @@ func TestChunksHaveGoldenBytes(t *testing.T) {
 		limit int
 		next  string
 	}{
-		{"", 132, "01 0068e5cf8b010000 0700000000000000"},
-		{"", 145, "03 0700"},
-		{"", 146, "03 c513"},
-		{"01 0068e5cf8b010000 0700000000000000", 0, "01 0068e5cf8b010000 0800000000000000"},
-		{"03 0700", 0, "02 c513 626172"},
-		{"02 c513 626172", 0, "03 c513"},
+		{"", 136, "01 00000000 0068e5cf8b010000 0700000000000000"},
+		{"", 149, "03 00000000 0700"},
+		{"", 150, "03 00000000 c513"},
+		{"01 00000000 0068e5cf8b010000 0700000000000000", 0, "01 00000000 0068e5cf8b010000 0800000000000000"},
+		{"03 00000000 0700", 0, "02 00000000 c513 626172"},
+		{"02 00000000 c513 626172", 0, "03 00000000 c513"},
 	} {
 		chunk, err := o.Chunk(golden.Hex(tc.start), tc.limit)
 		require.NoError(t, err)
@@ -97,10 +98,11 @@ func TestHandoverCommandsHaveGoldenBytes(t *testing.T) {
 		return fmt.Sprintf("%02x000000 %x", len(b), b)
 	}
 	for want, got := range map[string][]byte{
-		"81 01 0000" + encode(config) + encode(previous):               kv.AppendTakeConfig(nil, config, previous),
-		"81 01 0000" + encode(config) + "00000000":                     kv.AppendTakeConfig(nil, config, nil),
-		"81 02 0000 0500000000000000 0700000000000000 03000000 616263": kv.AppendInstall(nil, 5, 7, []byte("abc")),
-		"81 03 0000 0500000000000000 0700000000000000":                 kv.AppendRelease(nil, 5, 7),
+		"81 01 0000" + encode(config) + encode(previous):                         kv.AppendTakeConfig(nil, config, previous),
+		"81 01 0000" + encode(config) + "00000000":                               kv.AppendTakeConfig(nil, config, nil),
+		"81 02 0000 0500000000000000 0700000000000000 03000000 616263":           kv.AppendInstall(nil, 5, 7, []byte("abc")),
+		"81 03 0000 0500000000000000 0700000000000000":                           kv.AppendRelease(nil, 5, 7),
+		"81 04 0000 0500000000000000 0700000000000000 02000000 0000100000000000": kv.AppendFreeze(nil, 5, 7, 2, 1<<20),
 	} {
 		require.Equal(t, golden.Hex(want), got)
 	}
@@ -139,20 +141,24 @@ func entriesOf(t *testing.T, o *kv.Outgoing, limit int) []byte {
 func TestACursorOfAnotherStreamIsRefused(t *testing.T) {
 	_, _, o := goldenMove(t)
 	for name, cursor := range map[string]string{
-		"unknown kind":         "04 0700",
+		"unknown kind":         "05 00000000 0700",
 		"kind of the start":    "00",
-		"cut":                  "03 07",
-		"trailing":             "03 070000",
-		"no shard":             "03 0040",
-		"another shard":        "03 0800",
-		"another session":      "01 0068e5cf8b010000 0900000000000000",
-		"impossible session":   "01 ffffffffffffffff 0900000000000000",
-		"another key":          "02 c513" + fmt.Sprintf("%x", "{bar}1"),
-		"key of another shard": "02 0700 626172",
-		"key of no shard here": "02" + fmt.Sprintf("%x%x", binary.LittleEndian.AppendUint16(nil, uint16(shard.Of([]byte("stays")))), "stays"),
+		"no batch":             "04 00",
+		"start of batch 0":     "04 00000000",
+		"another batch":        "04 01000000",
+		"shard of another one": "03 01000000 0700",
+		"cut":                  "03 00000000 07",
+		"trailing":             "03 00000000 070000",
+		"no shard":             "03 00000000 0040",
+		"another shard":        "03 00000000 0800",
+		"another session":      "01 00000000 0068e5cf8b010000 0900000000000000",
+		"impossible session":   "01 00000000 ffffffffffffffff 0900000000000000",
+		"another key":          "02 00000000 c513" + fmt.Sprintf("%x", "{bar}1"),
+		"key of another shard": "02 00000000 0700 626172",
+		"key of no shard here": "02 00000000" + fmt.Sprintf("%x%x", binary.LittleEndian.AppendUint16(nil, uint16(shard.Of([]byte("stays")))), "stays"),
 	} {
 		_, err := o.Chunk(golden.Hex(cursor), 1000)
-		require.ErrorContains(t, err, "stream of config 2 to group 2: ", name)
+		require.ErrorContains(t, err, "batch 0 of config 2 to group 2: ", name)
 	}
 }
 
@@ -176,7 +182,7 @@ func TestADamagedChunkChangesNothing(t *testing.T) {
 	}
 
 	// With a checksum that is right.
-	const fixed = 36 + 4 + 4 + 3 + 4
+	const fixed = 36 + 4 + 4 + 7 + 4
 	body := chunk[fixed : len(chunk)-4]
 	remake := func(last bool, next string, entries ...[]byte) []byte {
 		c := bytes.Clone(chunk[:36+4])
@@ -190,25 +196,28 @@ func TestADamagedChunkChangesNothing(t *testing.T) {
 		c = append(binary.LittleEndian.AppendUint32(c, uint32(len(all))), all...)
 		return seal(c)
 	}
-	require.Equal(t, chunk, remake(true, "03 962f", body))
+	require.Equal(t, chunk, remake(true, "03 00000000 962f", body))
 	sessions, mark7 := body[:36+28], body[36+28:36+28+3]
 	shards := body[36+28+3:]
 	bar, foo := shards[:21+3], shards[21+3:]
 	for reason, bad := range map[string][]byte{
-		"not the end, and all is there": remake(false, "03 962f", body),
-		"the end, and shards missing":   remake(true, "03 0700", sessions, mark7),
-		"another next":                  remake(true, "03 c513", body),
-		"no next":                       remake(true, "", body),
-		"nothing":                       remake(false, ""),
-		"a mark twice":                  remake(true, "03 962f", sessions, mark7, mark7, bar, foo),
-		"an item behind its mark":       remake(true, "03 962f", sessions, mark7, bar, bar, foo),
-		"a session behind a shard":      remake(true, "03 962f", mark7, sessions, bar, foo),
-		"a session twice":               remake(true, "03 962f", sessions[:36], sessions, mark7, bar, foo),
-		"an item twice":                 remake(true, "03 962f", sessions, mark7, bar[:21], bar, foo),
-		"a shard inside another":        remake(true, "03 c513", sessions, mark7, foo[:len(foo)-3], bar, foo[len(foo)-3:]),
-		"a shard of somebody else":      remake(true, "03 962f", sessions, []byte{3, 9, 0}, mark7, bar, foo),
-		"no shard":                      remake(true, "03 962f", sessions, []byte{3, 0, 0x40}, mark7, bar, foo),
-		"an unknown entry":              remake(true, "03 962f", sessions, []byte{4}, mark7, bar, foo),
+		"not the end, and all is there":    remake(false, "03 00000000 962f", body),
+		"the end, and shards missing":      remake(true, "03 00000000 0700", sessions, mark7),
+		"another next":                     remake(true, "03 00000000 c513", body),
+		"no next":                          remake(true, "", body),
+		"nothing":                          remake(false, ""),
+		"the next batch, and all is there": remake(false, "04 01000000", body),
+		"the one after the next batch":     remake(false, "04 02000000", sessions, mark7),
+		"the next batch inside a shard":    remake(false, "04 01000000", sessions, mark7, bar[:21]),
+		"a mark twice":                     remake(true, "03 00000000 962f", sessions, mark7, mark7, bar, foo),
+		"an item behind its mark":          remake(true, "03 00000000 962f", sessions, mark7, bar, bar, foo),
+		"a session behind a shard":         remake(true, "03 00000000 962f", mark7, sessions, bar, foo),
+		"a session twice":                  remake(true, "03 00000000 962f", sessions[:36], sessions, mark7, bar, foo),
+		"an item twice":                    remake(true, "03 00000000 962f", sessions, mark7, bar[:21], bar, foo),
+		"a shard inside another":           remake(true, "03 00000000 c513", sessions, mark7, foo[:len(foo)-3], bar, foo[len(foo)-3:]),
+		"a shard of somebody else":         remake(true, "03 00000000 962f", sessions, []byte{3, 9, 0}, mark7, bar, foo),
+		"no shard":                         remake(true, "03 00000000 962f", sessions, []byte{3, 0, 0x40}, mark7, bar, foo),
+		"an unknown entry":                 remake(true, "03 00000000 962f", sessions, []byte{4}, mark7, bar, foo),
 	} {
 		refused(reason, bad)
 	}
@@ -235,7 +244,8 @@ func TestALimitIsKept(t *testing.T) {
 	}
 	a.take(c[2], nil)
 	b.take(c[2], c[1])
-	o, _ := a.store.Outgoing(2, 2)
+	a.freeze(2, 2, 0)
+	o, _ := a.store.Outgoing(2, 2, 0)
 	for _, limit := range []int{5000, 1 << 16, kv.MaxChunk, 10 * kv.MaxChunk} {
 		var cursor []byte
 		for {
@@ -277,6 +287,8 @@ func FuzzInstall(f *testing.F) {
 	for _, chunk := range chunks {
 		f.Add(kv.AppendInstall(nil, 2, 1, chunk), kv.AppendInstall(nil, 2, 1, chunk))
 	}
+	next := kv.AppendTakeConfig(nil, configs(give(1, 0, shard.Count-1), give(2, 0, shard.Count-1), give(3, 0, 9))[3], nil)
+	f.Add(next, kv.AppendFreeze(nil, 3, 3, 0, 1000))
 	f.Add(kv.AppendRelease(nil, 2, 2), kv.AppendTakeConfig(nil, &shard.Config{Num: 3}, nil))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		store, err := restore(fresh)
@@ -299,8 +311,8 @@ func FuzzInstall(f *testing.F) {
 // FuzzCursor: a source answers any cursor with a chunk or an error.
 func FuzzCursor(f *testing.F) {
 	_, _, o := goldenMove(&testing.T{})
-	f.Add([]byte{3, 7, 0}, 10)
-	f.Add([]byte{2, 0xc5, 0x13, 'b', 'a', 'r'}, 100)
+	f.Add([]byte{3, 0, 0, 0, 0, 7, 0}, 10)
+	f.Add([]byte{2, 0, 0, 0, 0, 0xc5, 0x13, 'b', 'a', 'r'}, 100)
 	f.Fuzz(func(t *testing.T, cursor []byte, limit int) {
 		chunk, err := o.Chunk(cursor, limit)
 		if err != nil {

@@ -1,7 +1,6 @@
 package kv
 
 import (
-	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -76,18 +75,14 @@ func (s *Store) take(config, previous *shard.Config) (refusal string) {
 			return fmt.Sprintf("ERR config %d gives shard %d of group %d to nobody", config.Num, id, previous.Owner[id])
 		}
 	}
+	s.freezeRest()
 	s.config = config
-	var leaving []*Outgoing
-	var from *departure
 	for i, owner := range config.Owner {
 		id, was := shard.ID(i), previous.Owner[i]
 		switch {
 		case was == owner:
 		case was == s.group:
-			if from == nil {
-				from = s.departure()
-			}
-			leaving = s.freeze(leaving, from, owner, id)
+			s.leave(owner, id)
 		case owner != s.group:
 		case was == 0:
 			s.states[id] = Served
@@ -95,10 +90,6 @@ func (s *Store) take(config, previous *shard.Config) (refusal string) {
 			s.await(previous, was, id)
 		}
 	}
-	for _, o := range leaving {
-		o.sort()
-	}
-	s.outgoing = append(slices.Clone(s.outgoing), leaving...)
 	s.handoverChanged()
 	return ""
 }
@@ -128,24 +119,12 @@ func (s *Store) before(config, previous *shard.Config) (*shard.Config, string) {
 	return previous, ""
 }
 
-// freeze takes a served shard out of the live state and adds it to what leaves for a
-// group, ascending by that.
-func (s *Store) freeze(leaving []*Outgoing, from *departure, to shard.GroupID, id shard.ID) []*Outgoing {
-	if s.states[id] != Served {
-		panic(fmt.Sprintf("kv: shard %d of group %d is %s and has to leave", id, s.group, s.states[id]))
-	}
-	i, ok := slices.BinarySearchFunc(leaving, to, func(o *Outgoing, to shard.GroupID) int { return cmp.Compare(o.to.ID, to) })
-	if !ok {
-		group, _ := s.config.Group(to)
-		leaving = slices.Insert(leaving, i, &Outgoing{departure: from, from: s.group, to: group})
-	}
-	leaving[i].add(id, s.takeOut(id))
-	return leaving
-}
-
 // takeOut ends the service of a shard and returns what it holds, which nobody changes
 // any more; nil: nothing.
 func (s *Store) takeOut(id shard.ID) *shardData {
+	if s.states[id] != Leaving {
+		panic(fmt.Sprintf("kv: shard %d of group %d is %s and is to be frozen", id, s.group, s.states[id]))
+	}
 	d := s.shards[id]
 	s.shards[id] = nil
 	s.states[id] = Elsewhere

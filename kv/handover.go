@@ -1,8 +1,10 @@
 package kv
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"diskv/internal/resp"
 	"diskv/internal/wire"
@@ -20,6 +22,11 @@ const (
 	// CodeStaleChunk: the incoming stream does not stand where the chunk begins, or
 	// there is none.
 	CodeStaleChunk = "STALECHUNK"
+	// CodeStaleFreeze: the batch is not the next one that has to leave for the group.
+	CodeStaleFreeze = "STALEFREEZE"
+	// CodeTooEarly: shards have yet to leave for the group of which everything is to be
+	// dropped. Nobody proposes that.
+	CodeTooEarly = "TOOEARLY"
 	// CodeBadChunk: the chunk is not what the stream can go on with. Nobody sends
 	// such a one; it would have been damaged on its way.
 	CodeBadChunk = "BADCHUNK"
@@ -36,12 +43,14 @@ const (
 //	take config  config u32 + bytes, previous u32 + bytes (empty: none)
 //	install      config u64, from u64, chunk u32 + bytes
 //	release      config u64, to u64
+//	freeze       config u64, to u64, batch u32, bytes i64
 const (
 	handoverVersion = 0x81
 
 	handoverTake    = 1 // 0 is invalid
 	handoverInstall = 2
 	handoverRelease = 3
+	handoverFreeze  = 4
 
 	// maxEncodedConfig is what an encoded config can have.
 	maxEncodedConfig = 4 << 20
@@ -73,9 +82,22 @@ func AppendInstall(dst []byte, config uint64, from shard.GroupID, chunk []byte) 
 	return wire.AppendBytes(dst, chunk)
 }
 
+// AppendFreeze appends the command that freezes the next batch of the shards that a
+// config takes from the group for another one, when that is ready for it: the smallest
+// of them, so many that they have about as many bytes as told, or as the sessions that
+// go with every batch if those are more. Numbers of batches begin with 0. The reply is
+// OK or CodeStaleFreeze.
+func AppendFreeze(dst []byte, config uint64, to shard.GroupID, batch uint32, bytes int64) []byte {
+	dst = appendHandover(dst, handoverFreeze)
+	dst = binary.LittleEndian.AppendUint64(dst, config)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(to))
+	dst = binary.LittleEndian.AppendUint32(dst, batch)
+	return binary.LittleEndian.AppendUint64(dst, uint64(bytes))
+}
+
 // AppendRelease appends the command that drops what was kept for a group since a
 // config. Only when that group has everything installed may it be proposed. The
-// reply is OK, also if there is nothing to drop.
+// reply is OK, also if there is nothing to drop, or CodeTooEarly.
 func AppendRelease(dst []byte, config uint64, to shard.GroupID) []byte {
 	dst = appendHandover(dst, handoverRelease)
 	dst = binary.LittleEndian.AppendUint64(dst, config)
@@ -101,6 +123,9 @@ func (s *Store) applyHandover(dst, command []byte) []byte {
 	case handoverRelease:
 		config, to := r.Uint64(), shard.GroupID(r.Uint64())
 		apply = func(dst []byte) []byte { return s.release(dst, config, to) }
+	case handoverFreeze:
+		config, to, batch, bytes := r.Uint64(), shard.GroupID(r.Uint64()), r.Uint32(), r.Int64()
+		apply = func(dst []byte) []byte { return s.freeze(dst, config, to, batch, bytes) }
 	default:
 		r.Fail(errKind)
 	}
@@ -133,10 +158,16 @@ const (
 	Elsewhere ShardState = iota // another group's, or nobody's
 	Awaited                     // this group's in its config, and not installed yet
 	Served                      // this group answers for it
+	Leaving                     // this group answers for it, and its config gives it to another one
 )
 
+// Serves tells whether the group answers for the shard.
+func (st ShardState) Serves() bool { return st >= Served }
+
 // String returns the state's name.
-func (st ShardState) String() string { return [...]string{"elsewhere", "awaited", "served"}[st] }
+func (st ShardState) String() string {
+	return [...]string{"elsewhere", "awaited", "served", "leaving"}[st]
+}
 
 // Handover is how far a group is with the configs.
 type Handover struct {
@@ -145,8 +176,8 @@ type Handover struct {
 	// Settled is the newest config of which every shard that it gave to this group
 	// is installed; 0 before the first.
 	Settled  uint64
-	Incoming []Incoming // what is awaited, by source
-	Outgoing []Leaving  // what is kept for others, by config and group
+	Incoming []Incoming  // what is awaited, by source
+	Outgoing []Departure // what leaves for others, or is kept for them, by config and group
 }
 
 // Incoming is a stream of shards from another group. The config is the present one:
@@ -158,12 +189,14 @@ type Incoming struct {
 	Shards int         // that are not served yet
 }
 
-// Leaving is what is kept for another group until that has it.
-type Leaving struct {
-	Config uint64
-	To     shard.Group // with the newest addresses that the configs have told
-	Shards int
-	Bytes  int64 // of the keys and values, about
+// Departure is what a config takes from the group for another one, until that has it.
+type Departure struct {
+	Config  uint64
+	To      shard.Group // with the newest addresses that the configs have told
+	Batches int         // that were frozen
+	Shards  int         // in them
+	Bytes   int64       // of their keys and values, about
+	Waiting int         // shards that are not frozen yet: this group serves them
 }
 
 // Handover returns how far the store is with the configs. The zero Handover is that
@@ -179,11 +212,28 @@ func (s *Store) Handover() Handover {
 		})
 	}
 	for _, o := range s.outgoing {
-		h.Outgoing = append(h.Outgoing, Leaving{
-			Config: o.config, To: s.newest(o.to), Shards: len(o.shards), Bytes: o.bytes,
-		})
+		d := h.departure(o.config, s.newest(o.to))
+		d.Batches++
+		d.Shards += len(o.shards)
+		d.Bytes += o.bytes
+	}
+	for i := range s.leaving {
+		to, _ := s.config.Group(s.leaving[i].to)
+		h.departure(s.config.Num, to).Waiting = s.leaving[i].waiting.len()
 	}
 	return h
+}
+
+// departure returns the departure of a config for a group, a new one if need be. In a
+// store's outgoing each has its place already, those of the present config last.
+func (h *Handover) departure(config uint64, to shard.Group) *Departure {
+	i, ok := slices.BinarySearchFunc(h.Outgoing, to.ID, func(d Departure, to shard.GroupID) int {
+		return cmp.Or(cmp.Compare(d.Config, config), cmp.Compare(d.To.ID, to))
+	})
+	if !ok {
+		h.Outgoing = slices.Insert(h.Outgoing, i, Departure{Config: config, To: to})
+	}
+	return &h.Outgoing[i]
 }
 
 // newest returns a group as the present config has it, or else as it was.
@@ -210,3 +260,13 @@ func (s *Store) handoverChanged() {
 
 // ShardState returns what a shard is to this group.
 func (s *Store) ShardState(id shard.ID) ShardState { return s.states[id] }
+
+// AwaitedFrom returns the group from which an awaited shard comes, or 0.
+func (s *Store) AwaitedFrom(id shard.ID) shard.GroupID {
+	for i := range s.incoming {
+		if s.incoming[i].awaited.has(id) {
+			return s.incoming[i].from.ID
+		}
+	}
+	return 0
+}

@@ -55,11 +55,32 @@ func BenchmarkTakeConfig(b *testing.B) {
 	})
 }
 
+// BenchmarkFreeze: what a group's log stands still for while it freezes a batch, the first
+// of 8192 shards that leave, or all of them at once.
+func BenchmarkFreeze(b *testing.B) {
+	s, c := filledGroup(b, 1_000_000)
+	require.Equal(b, "+OK\r\n", string(s.Apply(nil, kv.AppendTakeConfig(nil, c[2], nil))))
+	all := records(b, s.Image())
+	for _, bytes := range []int64{1 << 20, everything} {
+		freeze := kv.AppendFreeze(nil, 2, 2, 0, bytes)
+		b.Run(fmt.Sprintf("bytes=%d", bytes), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				s, err := restore(all)
+				require.NoError(b, err)
+				b.StartTimer()
+				require.Equal(b, "+OK\r\n", string(s.Apply(nil, freeze)))
+			}
+		})
+	}
+}
+
 // BenchmarkHandover: half a million keys go from one group to another, in chunks.
 func BenchmarkHandover(b *testing.B) {
 	s, c := filledGroup(b, 1_000_000)
 	require.Equal(b, "+OK\r\n", string(s.Apply(nil, kv.AppendTakeConfig(nil, c[2], nil))))
-	o, _ := s.Outgoing(2, 2)
+	require.Equal(b, "+OK\r\n", string(s.Apply(nil, kv.AppendFreeze(nil, 2, 2, 0, everything))))
+	o, _ := s.Outgoing(2, 2, 0)
 	const limit = 256 << 10
 	chunks := func() (all [][]byte) {
 		var cursor []byte

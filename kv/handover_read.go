@@ -13,13 +13,17 @@ func IsHandover(command []byte) bool { return len(command) > 0 && command[0] == 
 
 // HandoverCommand is what a command of the hand-over says, for tools that read a log.
 type HandoverCommand struct {
-	// Name is "take", "install", "release", or "kind N" for one that this reader does
+	// Name is "take", "install", "release", "freeze", or "kind N" for one that this reader does
 	// not know.
 	Name string
 	// Config is the number of the config that it is about.
 	Config uint64
-	// Group is the source of an install, the target of a release.
+	// Group is the source of an install, the target of a release and of a freeze.
 	Group shard.GroupID
+	// Batch is the number of the batch that is frozen, BatchBytes how many bytes its
+	// shards are to have, about.
+	Batch      uint32
+	BatchBytes int64
 	// Taken is the config that is taken, Previous the one before it, if it is there.
 	Taken, Previous *shard.Config
 	// Chunk is the head of the chunk that is installed, ChunkBytes how long that is.
@@ -56,6 +60,9 @@ func ReadHandover(command []byte) (HandoverCommand, error) {
 		}
 	case handoverRelease:
 		h.Name, h.Config, h.Group = "release", r.Uint64(), shard.GroupID(r.Uint64())
+	case handoverFreeze:
+		h.Name, h.Config, h.Group = "freeze", r.Uint64(), shard.GroupID(r.Uint64())
+		h.Batch, h.BatchBytes = r.Uint32(), r.Int64()
 	default:
 		h.Name = fmt.Sprintf("kind %d", kind)
 		r.Fixed(r.Len())

@@ -55,6 +55,15 @@ func (m *machine) take(config, previous *shard.Config) string {
 	return m.apply(kv.AppendTakeConfig(nil, config, previous))
 }
 
+// everything is the size of a batch that all shards go with.
+const everything = 1 << 40
+
+// freeze freezes a batch of all that is left.
+func (m *machine) freeze(config uint64, to shard.GroupID, batch int) string {
+	m.t.Helper()
+	return m.apply(kv.AppendFreeze(nil, config, to, uint32(batch), everything))
+}
+
 // pull installs everything that the machine awaits from another group, in chunks.
 func (m *machine) pull(from *machine, limit int) {
 	m.t.Helper()
@@ -69,8 +78,13 @@ func (m *machine) pull(from *machine, limit int) {
 		if in == nil {
 			return
 		}
-		o, ok := from.store.Outgoing(in.Config, h.Group)
-		require.True(m.t, ok)
+		batch, err := kv.CursorBatch(in.Cursor)
+		require.NoError(m.t, err)
+		o, ok := from.store.Outgoing(in.Config, h.Group, batch)
+		if !ok {
+			require.Equal(m.t, "+OK\r\n", from.freeze(in.Config, h.Group, int(batch)))
+			continue
+		}
 		chunk, err := o.Chunk(in.Cursor, limit)
 		require.NoError(m.t, err)
 		require.Equal(m.t, "+OK\r\n", m.apply(kv.AppendInstall(nil, in.Config, in.From.ID, chunk)))
@@ -88,6 +102,11 @@ func TestShardsMove(t *testing.T) {
 	require.Equal(t, ":2\r\n", a.do(once(id, 1, "foo", "INCR foo")))
 
 	require.Equal(t, "+OK\r\n", a.take(c[2], nil))
+	require.Equal(t, kv.Leaving, a.store.ShardState(12182))
+	require.Equal(t, ":2\r\n", a.do(once(id, 1, "foo", "INCR foo")), "nothing stands still yet")
+	require.Equal(t, ":2\r\n", a.do("DBSIZE"))
+	require.Equal(t, "-TOOEARLY shards have yet to leave for group 2 with config 2\r\n", a.apply(kv.AppendRelease(nil, 2, 2)))
+	require.Equal(t, "+OK\r\n", a.freeze(2, 2, 0))
 	require.Equal(t, "-WRONGSHARD 12182 2\r\n", a.do("GET foo"))
 	require.Equal(t, "-WRONGSHARD 12182 2\r\n", a.do(once(id, 1, "foo", "INCR foo")))
 	require.Equal(t, "$1\r\n2\r\n", a.do("GET bar"))
@@ -119,7 +138,8 @@ func TestAnOutgoingIsReadWhileTheStoreGoesOn(t *testing.T) {
 	}
 	a.store.Image()
 	a.take(c[2], nil)
-	o, ok := a.store.Outgoing(2, 2)
+	a.freeze(2, 2, 0)
+	o, ok := a.store.Outgoing(2, 2, 0)
 	require.True(t, ok)
 	want := entriesOf(t, o, 1<<20)
 	done := make(chan []byte)
@@ -158,6 +178,7 @@ func TestPlainGroupsTakeNoConfigs(t *testing.T) {
 	c := configs(give(1, 0, shard.Count-1))
 	for _, command := range [][]byte{
 		kv.AppendTakeConfig(nil, c[1], c[0]), kv.AppendInstall(nil, 1, 2, nil), kv.AppendRelease(nil, 1, 2),
+		kv.AppendFreeze(nil, 1, 2, 0, 0),
 	} {
 		require.Equal(t, "-ERR this group has no configs: it serves every shard\r\n", m.apply(command))
 	}
@@ -215,7 +236,7 @@ func TestMalformedHandoverCommands(t *testing.T) {
 	m := newGroup(t, 1)
 	whole := kv.AppendRelease(nil, 1, 2)
 	for _, bad := range [][]byte{
-		whole[:1], whole[:len(whole)-1], append(slices.Clone(whole), 0), {0x81, 0, 0, 0}, {0x81, 4, 0, 0},
+		whole[:1], whole[:len(whole)-1], append(slices.Clone(whole), 0), {0x81, 0, 0, 0}, {0x81, 5, 0, 0},
 		append([]byte{0x81, 3, 1, 0}, whole[4:]...), {0x81, 1, 0, 0, 0xff, 0xff, 0xff, 0xff},
 	} {
 		require.Contains(t, m.apply(bad), "-ERR malformed hand-over command in the log: ", "%x", bad)
@@ -260,7 +281,8 @@ func TestAChunkOfAnOlderConfigIsStale(t *testing.T) {
 	a.do(once(kv.NewSessionID(epoch, 7), 1, "foo", "INCR foo"))
 	a.take(c[2], nil)
 	b.take(c[2], c[1])
-	o, _ := a.store.Outgoing(2, 2)
+	a.freeze(2, 2, 0)
+	o, _ := a.store.Outgoing(2, 2, 0)
 	first, err := o.Chunk(nil, 0)
 	require.NoError(t, err)
 	b.pull(a, 1<<20)

@@ -14,14 +14,14 @@ import (
 // The records of an image, in this order: state, keys in ascending order of
 // (shard, key), sessions in ascending order of their ids; of a sharded group, group,
 // then what arrives: each incoming, with the keys that have come of the shard that is
-// under way; then what is kept for others: each departure, with its sessions, and
-// behind it each outgoing of that, with its keys; end. All numbers are little-endian.
+// under way; each leaving; then what is kept for others: each outgoing, with its sessions
+// and its keys; end. All numbers are little-endian.
 // Every record begins with
 //
 //	0  kind      1 byte
 //	1  reserved  3 bytes, zero
-//	4  count     4 bytes: entries of a keys or sessions record; shards of an incoming
-//	             or outgoing one; of a state record, the format: 1; else zero
+//	4  count     4 bytes: entries of a keys or sessions record; shards of an incoming,
+//	             leaving or outgoing one; of a state record, the format: 1; else zero
 //
 // and goes on, by its kind:
 //
@@ -32,8 +32,8 @@ import (
 //	end       keys u64, sessions u64: how many there were
 //	group     group u64, config u32 + bytes (empty: none)
 //	incoming  source, cursor u32 + bytes, count times: shard u16, awaited
-//	departure config u64, log time i64 (ns)
-//	outgoing  target, count times: shard u16
+//	leaving   group u64, count times: shard u16, not frozen
+//	outgoing  config u64, log time i64 (ns), batch u32, target, count times: shard u16
 //
 // A source or target is: group u64, servers u32, that many times: address u32 + bytes.
 const (
@@ -42,10 +42,10 @@ const (
 	recordSessions = 3
 	recordEnd      = 4
 
-	recordGroup     = 5
-	recordIncoming  = 6
-	recordDeparture = 7
-	recordOutgoing  = 8
+	recordGroup    = 5
+	recordIncoming = 6
+	recordLeaving  = 7
+	recordOutgoing = 8
 
 	imageFormat     = 1
 	replyNotKept    = 1  // flag of a session

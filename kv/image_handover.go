@@ -13,11 +13,14 @@ type handoverImage struct {
 	group    shard.GroupID // 0: there is nothing
 	config   *shard.Config
 	incoming []incoming
+	leaving  []leaving
 	outgoing []*Outgoing
 }
 
 func (s *Store) handoverImage() handoverImage {
-	return handoverImage{group: s.group, config: s.config, incoming: slices.Clone(s.incoming), outgoing: s.outgoing}
+	return handoverImage{
+		group: s.group, config: s.config, incoming: slices.Clone(s.incoming), leaving: slices.Clone(s.leaving), outgoing: s.outgoing,
+	}
 }
 
 // write adds the records.
@@ -36,16 +39,14 @@ func (m *handoverImage) write(w *recordWriter) {
 			w.flush()
 		}
 	}
-	var from *departure
+	for i := range m.leaving {
+		w.beginLeaving(&m.leaving[i])
+		w.flush()
+	}
 	for _, o := range m.outgoing {
-		if o.departure != from {
-			from = o.departure
-			w.beginDeparture(from)
-			w.flush()
-			from.sessions.Ascend(w.session)
-			w.flush()
-		}
 		w.beginOutgoing(o)
+		w.flush()
+		o.sessions.Ascend(w.session)
 		w.flush()
 		var byNumber shardArray
 		for _, l := range o.shards {
@@ -73,14 +74,17 @@ func (w *recordWriter) beginIncoming(in *incoming) {
 	w.shards(&in.awaited)
 }
 
-func (w *recordWriter) beginDeparture(d *departure) {
-	w.begin(recordDeparture)
-	w.buf = binary.LittleEndian.AppendUint64(w.buf, d.config)
-	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(d.logTime))
+func (w *recordWriter) beginLeaving(l *leaving) {
+	w.begin(recordLeaving)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(l.to))
+	w.shards(&l.waiting)
 }
 
 func (w *recordWriter) beginOutgoing(o *Outgoing) {
 	w.begin(recordOutgoing)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, o.config)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(o.logTime))
+	w.buf = binary.LittleEndian.AppendUint32(w.buf, o.batch)
 	w.group(&o.to)
 	w.shards(&o.moved)
 }
@@ -119,9 +123,11 @@ func (s *Store) handoverHeadBytes() int64 {
 		w.beginIncoming(&m.incoming[i])
 		w.flush()
 	}
-	for _, o := range m.outgoing {
-		w.beginDeparture(o.departure)
+	for i := range m.leaving {
+		w.beginLeaving(&m.leaving[i])
 		w.flush()
+	}
+	for _, o := range m.outgoing {
 		w.beginOutgoing(o)
 		w.flush()
 	}
@@ -135,12 +141,8 @@ func (m *handoverImage) counts() (keys, sessions int) {
 			keys += d.items.Len()
 		}
 	}
-	var from *departure
 	for _, o := range m.outgoing {
-		if o.departure != from {
-			from = o.departure
-			sessions += from.sessions.Len()
-		}
+		sessions += o.sessions.Len()
 		for _, l := range o.shards {
 			if l.data != nil {
 				keys += l.data.items.Len()

@@ -19,17 +19,16 @@ func TestImagesOfTheHandoverHaveGoldenBytes(t *testing.T) {
 	}
 	requireRecords(t, records(t, a.store.Image()), []string{
 		group("0100000000000000"),
-		"07000000 00000000 0200000000000000 00002a36fe9c9717",
+		"08000000 03000000 0200000000000000 00002a36fe9c9717 00000000 0200000000000000 01000000 07000000 686f7374323a31 0700 c513 962f",
 		"03000000 02000000 0068e5cf8b010000 0700000000000000 0300000000000000 962f 00 00 04000000 3a320d0a" +
 			"0068e5cf8b010000 0800000000000000 0400000000000000 be2b 00 00 04000000 3a310d0a",
-		"08000000 03000000 0200000000000000 01000000 07000000 686f7374323a31 0700 c513 962f",
 		"02000000 02000000 6052e6cf8b010000 03000000 626172 01000000 78 0000000000000000 03000000 666f6f 01000000 32",
 		"04000000 00000000 0300000000000000 0400000000000000",
 	})
 	b.installEntries(o, 4) // both sessions, shard 7, bar without its mark
 	requireRecords(t, records(t, b.store.Image()), []string{
 		group("0200000000000000"),
-		"06000000 02000000 0100000000000000 01000000 07000000 686f7374313a31 06000000 02 c513 626172 c513 962f",
+		"06000000 02000000 0100000000000000 01000000 07000000 686f7374313a31 0a000000 02 00000000 c513 626172 c513 962f",
 		"02000000 01000000 6052e6cf8b010000 03000000 626172 01000000 78",
 		"04000000 00000000 0100000000000000 0200000000000000",
 	})
@@ -93,11 +92,10 @@ func TestRestoreRefusesWhatIsNoHandover(t *testing.T) {
 		"group with a count":           change(source, 5, func(r []byte) { r[4] = 1 }),
 		"another group, with its keys": change(source, 5, func(r []byte) { r[8] = 9 }),
 		"a damaged config":             change(source, 5, func(r []byte) { r[20] = 9 }),
-		"no departure":                 without(source, 7),
-		"departure of the future":      change(source, 7, func(r []byte) { r[8] = 3 }),
-		"departure with a count":       change(source, 7, func(r []byte) { r[4] = 3 }),
+		"outgoing of the future":       change(source, 8, func(r []byte) { r[8] = 3 }),
+		"outgoing without the first":   change(source, 8, func(r []byte) { r[24] = 1 }),
 		"no outgoing":                  without(source, 8),
-		"outgoing to itself":           change(source, 8, func(r []byte) { r[8] = 1 }),
+		"outgoing to itself":           change(source, 8, func(r []byte) { r[28] = 1 }),
 		"outgoing of no shard":         change(source, 8, func(r []byte) { r[4] = 0 }),
 		"outgoing shards in disorder":  change(source, 8, func(r []byte) { r[len(r)-6], r[len(r)-5] = 0xff, 0x3f }),
 		"key of no outgoing shard":     change(source, 8, func(r []byte) { r[len(r)-4] = 0xc6 }),
@@ -116,7 +114,9 @@ func TestRestoreRefusesWhatIsNoHandover(t *testing.T) {
 func FuzzRestoreHandover(f *testing.F) {
 	a, b, o := goldenMove(&testing.T{})
 	b.installEntries(o, 4)
-	for _, m := range []*machine{a, b} {
+	some, _, _, _ := batchesMove(&testing.T{})
+	some.apply(kv.AppendFreeze(nil, 2, 2, 0, 400))
+	for _, m := range []*machine{a, b, some} {
 		rs := records(f, m.store.Image())
 		for len(rs) < 9 {
 			rs = append(rs, nil)

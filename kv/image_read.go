@@ -40,7 +40,7 @@ type ImageSession struct {
 
 var recordWords = map[byte]string{
 	recordState: "state", recordKeys: "keys", recordSessions: "sessions", recordEnd: "end",
-	recordGroup: "group", recordIncoming: "incoming", recordDeparture: "departure", recordOutgoing: "outgoing",
+	recordGroup: "group", recordIncoming: "incoming", recordLeaving: "leaving", recordOutgoing: "outgoing",
 }
 
 var errNoSession = errors.New("session that cannot be")

@@ -83,10 +83,14 @@ func (in *incoming) check(h *ChunkHead, entries []byte) error {
 		case e.at.kind == behindShard:
 			awaited.remove(e.at.shard)
 		}
+		e.at.batch = p.batch
 		p = e.at
 	}
 	if err := r.Close(); err != nil {
 		return fmt.Errorf("entries: %w", err)
+	}
+	if next := p.next(); p.kind == behindShard && !h.Last && bytes.Equal(next.append(nil), h.Next) {
+		p = next
 	}
 	switch {
 	case len(entries) == 0, !bytes.Equal(p.append(nil), h.Next):
@@ -98,6 +102,9 @@ func (in *incoming) check(h *ChunkHead, entries []byte) error {
 	}
 	return nil
 }
+
+// next returns the beginning of the next batch.
+func (p *position) next() position { return position{batch: p.batch + 1} }
 
 // before tells whether an entry that leads to next may follow at p. That a shard does
 // not come twice is not seen here.

@@ -93,6 +93,20 @@ func requireHandover(t *testing.T, s *Store) int64 {
 			bytes += sum
 		}
 	}
+	var leaves shardSet
+	for i := range s.leaving {
+		l := &s.leaving[i]
+		require.NotZero(t, l.waiting.len())
+		for id := range l.waiting.all {
+			if s.config.Owner[id] != l.to || l.to == s.group {
+				require.Fail(t, "leaving", "shard %d", id)
+			}
+			leaves.add(id)
+		}
+		if i > 0 {
+			require.Less(t, s.leaving[i-1].to, l.to)
+		}
+	}
 	for i := range s.states {
 		id := shard.ID(i)
 		want := Elsewhere
@@ -103,27 +117,34 @@ func requireHandover(t *testing.T, s *Store) int64 {
 			want = Awaited
 		case s.config != nil && s.config.Owner[id] == s.group:
 			want = Served
+		case leaves.has(id):
+			want = Leaving
 		}
-		if s.states[id] != want || want != Served && s.shards[id] != nil {
+		if s.states[id] != want || !want.Serves() && s.shards[id] != nil {
 			require.Equal(t, want, s.states[id], "shard %d", id)
 		}
 	}
-	var from *departure
 	for i, o := range s.outgoing {
+		next := uint32(0)
 		if i > 0 {
 			require.Negative(t, compareOutgoing(s.outgoing[i-1], o))
+			if last := s.outgoing[i-1]; last.leadsTo(o.config, o.to.ID) {
+				next = last.batch + 1
+			}
 		}
-		if o.departure != from {
-			from = o.departure
-			sum := int64(0)
-			from.sessions.Ascend(func(e session) bool {
-				sum += e.size()
-				return true
-			})
-			require.Equal(t, sum, from.bytes)
-			bytes += sum
-		}
+		require.Equal(t, next, o.batch)
+		_, more := s.findLeaving(o.to.ID)
+		more = more && o.config == s.config.Num || i+1 < len(s.outgoing) && s.outgoing[i+1].leadsTo(o.config, o.to.ID)
+		require.Equal(t, !more, o.final)
 		sum := int64(0)
+		o.sessions.Ascend(func(e session) bool {
+			sum += e.size()
+			return true
+		})
+		require.Equal(t, sum, o.sessionBytes)
+		bytes += sum
+		sum = 0
+		require.NotEmpty(t, o.shards)
 		for _, l := range o.shards {
 			if !o.moved.has(l.id) || l.data == nil && l.bytes != 0 {
 				require.Fail(t, "leaving", "shard %d", l.id)
@@ -170,6 +191,7 @@ func requireRestores(t *testing.T, s *Store) {
 	require.Equal(t, []int64{s.bytes, s.sessionBytes, s.headBytes, int64(s.keys), int64(s.expires)},
 		[]int64{back.bytes, back.sessionBytes, back.headBytes, int64(back.keys), int64(back.expires)})
 	for i, o := range s.outgoing {
+		require.Equal(t, []any{o.batch, o.final, o.sessionBytes}, []any{back.outgoing[i].batch, back.outgoing[i].final, back.outgoing[i].sessionBytes})
 		require.Len(t, back.outgoing[i].shards, len(o.shards))
 		for j := range o.shards {
 			if o.shards[j].id != back.outgoing[i].shards[j].id {

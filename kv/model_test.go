@@ -37,7 +37,7 @@ type world struct {
 	image   *kv.Image // one from a while ago, with its records of then
 	records [][]byte
 
-	moved, replies, stale, restored, missed int // what happened, so that a world without it fails
+	moved, replies, stale, restored, missed, leaving, batches int // what happened, so that a world without it fails
 }
 
 // worldGroup is a group. What one replica says and is, the other does too.
@@ -69,6 +69,7 @@ type worldSession struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
 	w := &world{
 		Rand: rand.New(rand.NewPCG(seed, 4)), t: t, configs: []*shard.Config{{}}, truth: map[shard.ID]*truth{},
 	}
@@ -113,6 +114,8 @@ func (w *world) step() {
 		w.pull(w.group())
 	case n < 40:
 		w.deliver()
+	case n == 40:
+		w.freeze(w.group())
 	case n < 45:
 		w.release(w.group())
 	case n < 48:
@@ -191,18 +194,36 @@ func (w *world) pull(g *worldGroup) {
 	for _, in := range g.store().Handover().Incoming {
 		source := w.groups[in.From.ID-1]
 		limit := []int{1, 100, 1000, 10_000}[w.IntN(4)]
-		o, ok := source.replicas[w.IntN(2)].Outgoing(in.Config, g.id)
+		batch, err := kv.CursorBatch(in.Cursor)
+		require.NoError(w.t, err)
+		o, ok := source.replicas[w.IntN(2)].Outgoing(in.Config, g.id, batch)
 		if !ok {
-			require.Less(w.t, source.store().Handover().Settled, in.Config, "it is there until it was installed")
+			h := source.store().Handover()
+			i := slices.IndexFunc(h.Outgoing, func(d kv.Departure) bool { return d.Config == in.Config && d.To.ID == g.id })
+			if h.Settled >= in.Config {
+				require.GreaterOrEqual(w.t, i, 0, "it is there until it was installed")
+			}
+			if i >= 0 {
+				require.Positive(w.t, h.Outgoing[i].Waiting)
+				require.Equal(w.t, int(batch), h.Outgoing[i].Batches)
+				w.pool = append(w.pool, worldCommand{source, kv.AppendFreeze(nil, in.Config, g.id, batch, w.Int64N(1500))})
+			}
 			continue
 		}
 		chunk, err := o.Chunk(in.Cursor, limit)
 		require.NoError(w.t, err)
-		same, _ := source.store().Outgoing(in.Config, g.id)
+		same, _ := source.store().Outgoing(in.Config, g.id, batch)
 		again, err := same.Chunk(in.Cursor, limit)
 		require.NoError(w.t, err)
 		require.Equal(w.t, chunk, again, "every replica sends the same")
 		w.pool = append(w.pool, worldCommand{g, kv.AppendInstall(nil, in.Config, in.From.ID, chunk)})
+	}
+}
+
+// freeze has a group freeze something, the next batch or another one, whoever wants it.
+func (w *world) freeze(g *worldGroup) {
+	for _, out := range g.store().Handover().Outgoing {
+		w.pool = append(w.pool, worldCommand{g, kv.AppendFreeze(nil, out.Config, out.To.ID, uint32(w.IntN(out.Batches+2)), w.Int64N(1500))})
 	}
 }
 
@@ -224,7 +245,10 @@ func (w *world) deliver() {
 	switch reply := w.apply(c.to, c.encoded); {
 	case reply == "+OK\r\n":
 		w.moved++
-	case strings.HasPrefix(reply, "-"+kv.CodeStaleChunk+" "):
+		for _, out := range c.to.store().Handover().Outgoing {
+			w.batches = max(w.batches, out.Batches)
+		}
+	case strings.HasPrefix(reply, "-"+kv.CodeStaleChunk+" "), strings.HasPrefix(reply, "-"+kv.CodeStaleFreeze+" "):
 		w.stale++
 		require.Equal(w.t, version, c.to.store().HandoverVersion())
 		require.Equal(w.t, digest, c.to.store().Handover())
@@ -271,7 +295,11 @@ func (w *world) requireOneServes() {
 	for _, key := range w.keys {
 		served := 0
 		for _, g := range w.groups {
-			if g.store().ShardState(shard.Of([]byte(key))) == kv.Served {
+			switch g.store().ShardState(shard.Of([]byte(key))) {
+			case kv.Leaving:
+				w.leaving++
+				served++
+			case kv.Served:
 				served++
 			}
 		}
@@ -292,7 +320,7 @@ func (w *world) line() string {
 	case 2:
 		return fmt.Sprintf("PEXPIRE %s %d", k, w.IntN(3000))
 	case 3:
-		return fmt.Sprintf("SET %s %s", k, strings.Repeat("x", 1+w.IntN(100)))
+		return fmt.Sprintf("SET %s %s", k, strings.Repeat("x", 1+w.IntN(2000)))
 	case 4:
 		return fmt.Sprintf("SET %s v%d GET", k, w.IntN(1000))
 	default:
@@ -309,7 +337,7 @@ func (w *world) prepare(line string) (kv.Command, shard.ID) {
 // serving returns a group to ask: mostly the one that serves the shard, if any does.
 func (w *world) serving(id shard.ID) *worldGroup {
 	for _, g := range w.groups {
-		if g.store().ShardState(id) == kv.Served && w.IntN(10) > 0 {
+		if g.store().ShardState(id).Serves() && w.IntN(10) > 0 {
 			return g
 		}
 	}
@@ -324,7 +352,7 @@ func (w *world) refused(g *worldGroup, id shard.ID, reply string) bool {
 	if h.Config != nil {
 		num = h.Config.Num
 	}
-	want := g.store().ShardState(id) != kv.Served
+	want := !g.store().ShardState(id).Serves()
 	require.Equal(w.t, want, reply == fmt.Sprintf("-%s %d %d\r\n", kv.CodeWrongShard, id, num))
 	return want
 }
@@ -483,6 +511,8 @@ func TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice(t *testing.T) {
 		sum.replies += w.replies
 		sum.restored += w.restored
 		sum.missed += w.missed
+		sum.leaving += w.leaving
+		sum.batches = max(sum.batches, w.batches)
 	}
 	if *modelSeeds < 15 {
 		return // too few to ask for
@@ -492,4 +522,6 @@ func TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice(t *testing.T) {
 	require.Greater(t, sum.replies, 100)
 	require.Greater(t, sum.restored, 100)
 	require.Positive(t, sum.missed)
+	require.Greater(t, sum.leaving, 100)
+	require.Greater(t, sum.batches, 2, "batches of one stream")
 }

@@ -11,29 +11,21 @@ import (
 	"diskv/shard"
 )
 
-// departure is what all that leaves a group with one config has in common.
-type departure struct {
-	config   uint64
-	logTime  int64                  // ns: when the shards were frozen
-	sessions *btree.BTreeG[session] // all of that moment
-	bytes    int64                  // of the sessions
-}
-
-// departure returns the present state of the sessions, for shards that leave now.
-func (s *Store) departure() *departure {
-	s.bytes += s.sessionBytes
-	return &departure{config: s.config.Num, logTime: s.logTime, sessions: s.sessions.Clone(), bytes: s.sessionBytes}
-}
-
-// Outgoing is what a group keeps for another one: the shards that it lost to it with
-// a config, as they were then. It never changes, and any goroutine may read it.
+// Outgoing is a batch of shards that a group keeps for another one: it lost them to it
+// with a config and froze them together, as they were then. It never changes, and any
+// goroutine may read it.
 type Outgoing struct {
-	*departure
-	from   shard.GroupID
-	to     shard.Group
-	shards []leavingShard // in the order of the stream
-	moved  shardSet       // the same
-	bytes  int64          // of their items
+	config       uint64
+	from         shard.GroupID
+	to           shard.Group
+	batch        uint32                 // from 0 on
+	final        bool                   // there is none behind it
+	logTime      int64                  // ns: when the shards were frozen
+	sessions     *btree.BTreeG[session] // all of that moment
+	sessionBytes int64
+	shards       []leavingShard // in the order of the stream
+	moved        shardSet       // the same
+	bytes        int64          // of their items
 }
 
 type leavingShard struct {
@@ -67,69 +59,88 @@ func (o *Outgoing) find(id shard.ID) (int, bool) {
 	return i, i >= 0
 }
 
-// Outgoing returns what left for a group with a config and was not released yet.
-func (s *Store) Outgoing(config uint64, to shard.GroupID) (*Outgoing, bool) {
-	i, ok := s.findOutgoing(config, to)
+// Outgoing returns a batch that was frozen for a group with a config and not released
+// yet.
+func (s *Store) Outgoing(config uint64, to shard.GroupID, batch uint32) (*Outgoing, bool) {
+	i, ok := s.findOutgoing(config, to, batch)
 	if !ok {
 		return nil, false
 	}
 	return s.outgoing[i], true
 }
 
-func (s *Store) findOutgoing(config uint64, to shard.GroupID) (int, bool) {
-	type key struct {
-		config uint64
-		to     shard.GroupID
+func (s *Store) findOutgoing(config uint64, to shard.GroupID, batch uint32) (int, bool) {
+	return slices.BinarySearchFunc(s.outgoing, Outgoing{config: config, to: shard.Group{ID: to}, batch: batch},
+		func(o *Outgoing, want Outgoing) int { return compareOutgoing(o, &want) })
+}
+
+// batches returns where the batches of a config and a group are in s.outgoing.
+func (s *Store) batches(config uint64, to shard.GroupID) (first, end int) {
+	first, _ = s.findOutgoing(config, to, 0)
+	for end = first; end < len(s.outgoing) && s.outgoing[end].leadsTo(config, to); end++ {
 	}
-	return slices.BinarySearchFunc(s.outgoing, key{config, to}, func(o *Outgoing, k key) int {
-		return cmp.Or(cmp.Compare(o.config, k.config), cmp.Compare(o.to.ID, k.to))
-	})
+	return first, end
+}
+
+func (o *Outgoing) leadsTo(config uint64, to shard.GroupID) bool {
+	return o.config == config && o.to.ID == to
+}
+
+func compareOutgoing(a, b *Outgoing) int {
+	return cmp.Or(cmp.Compare(a.config, b.config), cmp.Compare(a.to.ID, b.to.ID), cmp.Compare(a.batch, b.batch))
 }
 
 // release drops what is kept for a group.
 func (s *Store) release(dst []byte, config uint64, to shard.GroupID) []byte {
-	if i, ok := s.findOutgoing(config, to); ok {
-		o := s.outgoing[i]
-		s.outgoing = append(slices.Clone(s.outgoing[:i]), s.outgoing[i+1:]...) // images share the slice
-		s.bytes -= o.bytes
-		if !slices.ContainsFunc(s.outgoing, func(other *Outgoing) bool { return other.departure == o.departure }) {
-			s.bytes -= o.departure.bytes
+	if _, waiting := s.findLeaving(to); waiting && config == s.config.Num {
+		return resp.AppendError(dst, fmt.Sprintf("%s shards have yet to leave for group %d with config %d", CodeTooEarly, to, config))
+	}
+	if first, end := s.batches(config, to); first < end {
+		for _, o := range s.outgoing[first:end] {
+			s.bytes -= o.bytes + o.sessionBytes
 		}
+		s.outgoing = append(slices.Clone(s.outgoing[:first]), s.outgoing[end:]...) // images share the slice
 		s.handoverChanged()
 	}
 	return resp.AppendSimple(dst, "OK")
 }
 
 // Chunk returns the part of the stream behind a cursor: an empty one, or one that
-// the head of a chunk of this stream had as Next. It has at most limit bytes, unless
-// a single entry has more, and at most [MaxChunk] in that sense. The stream is, in
-// this order: the sessions, by their ids; the shards, small ones first, the keys of
-// each ascending and then the mark that it is complete.
+// the head of a chunk of this stream had as Next; it has to be one of this batch
+// ([CursorBatch]). It has at most limit bytes, unless a single entry has more, and at
+// most [MaxChunk] in that sense. The stream of a batch is, in this order: the sessions,
+// by their ids; the shards, small ones first, the keys of each ascending and then the
+// mark that it is complete. The next batch follows.
 //
-// The error is that the cursor is not one of this stream.
+// The error is that the cursor is not one of this batch.
 func (o *Outgoing) Chunk(cursor []byte, limit int) ([]byte, error) {
 	at, err := readCursor(cursor)
 	if err == nil && !o.contains(at) {
 		err = errCursorElsewhere
 	}
 	if err != nil {
-		return nil, fmt.Errorf("stream of config %d to group %d: %w", o.config, o.to.ID, err)
+		return nil, fmt.Errorf("batch %d of config %d to group %d: %w", o.batch, o.config, o.to.ID, err)
 	}
 	w := chunkWriter{limit: min(limit, MaxChunk) - chunkFixed - len(cursor), at: at}
-	last := o.write(&w)
+	complete := o.write(&w)
+	if complete && !o.final {
+		w.at = w.at.next()
+	}
 	head := ChunkHead{
 		Config: o.config, From: o.from, To: o.to.ID, LogTime: o.logTime,
-		Start: cursor, Next: w.at.append(nil), Last: last,
+		Start: cursor, Next: w.at.append(nil), Last: complete && o.final,
 	}
 	return appendChunk(nil, &head, w.entries), nil
 }
 
-// contains tells whether a position is one of this stream.
+// contains tells whether a position is one of this batch.
 func (o *Outgoing) contains(p position) bool {
-	switch p.kind {
-	case atStart:
+	switch {
+	case p.batch != o.batch:
+		return false
+	case p.kind == atStart:
 		return true
-	case behindSession:
+	case p.kind == behindSession:
 		return o.sessions.Has(session{id: p.session})
 	}
 	i, ok := o.find(p.shard)

@@ -35,6 +35,9 @@ func TestReadHandover(t *testing.T) {
 	h, err = ReadHandover(AppendRelease(nil, 3, 2))
 	require.NoError(t, err)
 	require.Equal(t, HandoverCommand{Name: "release", Config: 3, Group: 2}, h)
+	h, err = ReadHandover(AppendFreeze(nil, 3, 2, 5, 1<<20))
+	require.NoError(t, err)
+	require.Equal(t, HandoverCommand{Name: "freeze", Config: 3, Group: 2, Batch: 5, BatchBytes: 1 << 20}, h)
 	h, err = ReadHandover([]byte{handoverVersion, 99, 0, 0, 1, 2})
 	require.NoError(t, err)
 	require.Equal(t, "kind 99", h.Name)
@@ -74,6 +77,7 @@ func TestReadImageRecord(t *testing.T) {
 
 func FuzzReadForTools(f *testing.F) {
 	f.Add(AppendRelease(nil, 3, 2))
+	f.Add(AppendFreeze(nil, 3, 2, 5, 1<<20))
 	f.Add(AppendInstall(nil, 3, 2, []byte("chunk")))
 	f.Add(AppendTakeConfig(nil, &shard.Config{}, nil))
 	require.NoError(f, New().Image().Records(func(b []byte) error {

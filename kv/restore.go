@@ -55,7 +55,6 @@ type restorer struct {
 	lastItem  item
 	deadlines []deadline // of current
 	lastID    SessionID  // zero at the beginning of a section
-	from      *departure // the last one
 }
 
 func (r *restorer) record(b []byte) error {
@@ -102,9 +101,11 @@ func (r *restorer) record(b []byte) error {
 		}
 	case recordIncoming:
 		r.incoming(in, count)
+	case recordLeaving:
+		r.leaving(in, count)
 	case recordOutgoing:
 		r.outgoing(in, count)
-	case recordGroup, recordDeparture, recordEnd:
+	case recordGroup, recordEnd:
 		if count != 0 {
 			in.Fail(errReserved)
 		}
@@ -120,8 +121,6 @@ func (r *restorer) uncounted(in *wire.Reader, kind byte) {
 	switch kind {
 	case recordGroup:
 		r.group(in)
-	case recordDeparture:
-		r.departure(in)
 	case recordEnd:
 		keys, sessions := in.Uint64(), in.Uint64()
 		if in.Err() == nil && (keys != uint64(r.items) || sessions != uint64(r.sessions)) {
@@ -137,8 +136,9 @@ const (
 	sectionSessions
 	sectionGroup
 	sectionIncoming
-	sectionDeparture
-	sectionOutgoing
+	sectionLeaving
+	sectionOutgoing // and its sessions
+	sectionKept     // its keys
 	sectionEnd
 )
 
@@ -150,22 +150,25 @@ func (r *restorer) follows(kind byte) (section int, ok bool) {
 	case recordState:
 		return sectionKeys, in(sectionNone)
 	case recordKeys:
-		return r.section, in(sectionKeys, sectionIncoming, sectionOutgoing)
+		if in(sectionOutgoing) {
+			return sectionKept, true
+		}
+		return r.section, in(sectionKeys, sectionIncoming, sectionKept)
 	case recordSessions:
-		if in(sectionDeparture) {
-			return sectionDeparture, true
+		if in(sectionOutgoing) {
+			return sectionOutgoing, true
 		}
 		return sectionSessions, in(sectionKeys, sectionSessions)
 	case recordGroup:
 		return sectionGroup, in(sectionKeys, sectionSessions)
 	case recordIncoming:
 		return sectionIncoming, in(sectionGroup, sectionIncoming)
-	case recordDeparture:
-		return sectionDeparture, in(sectionGroup, sectionIncoming, sectionOutgoing)
+	case recordLeaving:
+		return sectionLeaving, in(sectionGroup, sectionIncoming, sectionLeaving)
 	case recordOutgoing:
-		return sectionOutgoing, in(sectionDeparture, sectionOutgoing)
+		return sectionOutgoing, in(sectionGroup, sectionIncoming, sectionLeaving, sectionOutgoing, sectionKept)
 	case recordEnd:
-		return sectionEnd, in(sectionKeys, sectionSessions, sectionGroup, sectionIncoming, sectionOutgoing)
+		return sectionEnd, in(sectionKeys, sectionSessions, sectionGroup, sectionIncoming, sectionLeaving, sectionOutgoing, sectionKept)
 	}
 	return r.section, true // unknown: said below
 }
@@ -207,7 +210,7 @@ func (r *restorer) item(in *wire.Reader) bool {
 	r.current.bytes += it.size()
 	r.s.bytes += it.size()
 	r.items++
-	if expiry != 0 && r.section != sectionOutgoing {
+	if expiry != 0 && r.section != sectionKept {
 		r.deadlines = append(r.deadlines, it.deadline())
 	}
 	return true
@@ -252,9 +255,10 @@ func (r *restorer) session(in *wire.Reader) bool {
 	}
 	r.lastID = e.id
 	r.sessions++
-	if r.section == sectionDeparture {
-		r.from.sessions.ReplaceOrInsert(e)
-		r.from.bytes += e.size()
+	if r.section == sectionOutgoing {
+		o := r.s.outgoing[len(r.s.outgoing)-1]
+		o.sessions.ReplaceOrInsert(e)
+		o.sessionBytes += e.size()
 		r.s.bytes += e.size()
 		return true
 	}

@@ -72,30 +72,48 @@ func (r *restorer) incoming(in *wire.Reader, count uint32) {
 	s.incoming = append(s.incoming, stream)
 }
 
-// departure takes the record of what left with one config.
-func (r *restorer) departure(in *wire.Reader) {
-	d := &departure{config: in.Uint64(), logTime: in.Int64(), sessions: newSessions()}
-	if in.Err() == nil && (r.s.config == nil || d.config > r.s.config.Num || r.from != nil && d.config <= r.from.config) {
-		in.Fail(errOrder)
+// leaving takes what the config takes from the group and is not frozen.
+func (r *restorer) leaving(in *wire.Reader, count uint32) {
+	s := r.s
+	l := leaving{to: shard.GroupID(in.Uint64()), waiting: readShards(in, count)}
+	if in.Err() == nil && (s.config == nil || l.to == s.group || len(s.leaving) > 0 && s.leaving[len(s.leaving)-1].to >= l.to) {
+		in.Fail(errGroup)
 	}
-	r.from = d
+	if in.Err() != nil {
+		return
+	}
+	for id := range l.waiting.all {
+		if s.config.Owner[id] != l.to {
+			in.Fail(errShards)
+		}
+		s.states[id] = Leaving
+	}
+	s.leaving = append(s.leaving, l)
 }
 
-// outgoing takes the head of what is kept for another group; the keys follow.
+// outgoing takes the head of a batch that is kept for another group; its sessions and
+// keys follow.
 func (r *restorer) outgoing(in *wire.Reader, count uint32) {
 	s := r.s
-	o := &Outgoing{departure: r.from, from: s.group, to: readGroup(in), moved: readShards(in, count)}
-	if in.Err() == nil && (o.to.ID == s.group || len(s.outgoing) > 0 && compareOutgoing(s.outgoing[len(s.outgoing)-1], o) >= 0) {
+	o := &Outgoing{config: in.Uint64(), logTime: in.Int64(), batch: in.Uint32(), from: s.group, to: readGroup(in), sessions: newSessions()}
+	o.moved = readShards(in, count)
+	next := uint32(0)
+	if n := len(s.outgoing); n > 0 {
+		last := s.outgoing[n-1]
+		if compareOutgoing(last, o) >= 0 {
+			in.Fail(errOrder)
+		}
+		if last.leadsTo(o.config, o.to.ID) {
+			next = last.batch + 1
+		}
+	}
+	if in.Err() == nil && (s.config == nil || o.config > s.config.Num || o.to.ID == s.group || o.batch != next) {
 		in.Fail(errGroup)
 	}
 	for id := range o.moved.all {
 		o.shards = append(o.shards, leavingShard{id: id})
 	}
 	s.outgoing = append(s.outgoing, o)
-}
-
-func compareOutgoing(a, b *Outgoing) int {
-	return cmp.Or(cmp.Compare(a.config, b.config), cmp.Compare(a.to.ID, b.to.ID))
 }
 
 // readGroup reads what recordWriter.group wrote.
@@ -151,7 +169,7 @@ func (r *restorer) place(id shard.ID) (*shardData, error) {
 			in.partial, in.shard = r.s.newShard(), id
 		}
 		return in.partial, nil
-	case sectionOutgoing:
+	case sectionKept:
 		o := r.s.outgoing[len(r.s.outgoing)-1]
 		// By number until they are sorted.
 		i, ok := slices.BinarySearchFunc(o.shards, id, func(l leavingShard, id shard.ID) int { return cmp.Compare(l.id, id) })
@@ -170,7 +188,7 @@ func (r *restorer) place(id shard.ID) (*shardData, error) {
 func (r *restorer) finishHandover() error {
 	s := r.s
 	for id, d := range s.shards {
-		if d != nil && s.states[id] != Served {
+		if d != nil && !s.states[id].Serves() {
 			return fmt.Errorf("%w: shard %d has keys and is %s", errShards, id, s.states[id])
 		}
 	}
@@ -190,7 +208,10 @@ func (r *restorer) finishHandover() error {
 			return errPartial
 		}
 	}
-	for _, o := range s.outgoing {
+	for n, o := range s.outgoing {
+		_, waiting := s.findLeaving(o.to.ID)
+		more := waiting && o.config == s.config.Num || n+1 < len(s.outgoing) && s.outgoing[n+1].leadsTo(o.config, o.to.ID)
+		o.final = !more
 		for i := range o.shards {
 			l := &o.shards[i]
 			if l.data != nil {

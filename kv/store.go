@@ -34,8 +34,11 @@ const nanosPerMilli = 1_000_000
 //  5. what an image may read is not changed: it has no shard of this generation
 //  6. a shard that is not served holds nothing in shards
 //  7. awaited are the shards in incoming, each in one stream; a stream awaits one at
-//     least; served and awaited are together those that the config gives to group
+//     least; served and awaited are together those that the config gives to group;
+//     leaving are the shards in leaving, which the config gives to the group there
 //  8. no config is taken while a shard is awaited, so every stream is of config
+//  9. of one config and group the batches in outgoing are numbered from 0 on; the last
+//     one is final if and only if nothing leaves for that group with that config
 type Store struct {
 	shards    shardArray
 	deadlines *btree.BTreeG[shardDeadline]
@@ -58,7 +61,8 @@ type Store struct {
 	states    [shard.Count]ShardState
 	config    *shard.Config // nil before the first
 	incoming  []incoming    // by source
-	outgoing  []*Outgoing   // by config and group
+	leaving   []leaving     // with the present config and not frozen, by group
+	outgoing  []*Outgoing   // by config, group and batch
 	headBytes int64         // of their records in an image, without keys and sessions
 	version   uint64        // of what Handover says
 
@@ -145,7 +149,7 @@ func (s *Store) Apply(dst, command []byte) []byte {
 		return resp.AppendError(dst, "ERR malformed command in the log: "+err.Error())
 	}
 	a, refusal := admit(cmd.Args)
-	if a.keyed && s.states[a.shard] != Served {
+	if a.keyed && !s.states[a.shard].Serves() {
 		return s.wrongShard(dst, a.shard) // before the session: it records nothing
 	}
 	if !cmd.Session.IsValid() {
@@ -202,7 +206,7 @@ func (s *Store) Query(dst []byte, now int64, query []byte) (reply []byte, ok boo
 	if refusal != "" {
 		return resp.AppendError(dst, refusal), true
 	}
-	if a.keyed && s.states[a.shard] != Served {
+	if a.keyed && !s.states[a.shard].Serves() {
 		return s.wrongShard(dst, a.shard), true
 	}
 	c := s.run(call{

@@ -61,7 +61,7 @@ var (
 			Summary: "Returns a fresh session id for DISKV.ONCE."}, session},
 		handler{&kv.Spec{Name: "diskv.pull", Arity: 5, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(N)",
 			Summary: "Returns a piece of the shards that a config moves to another group."}, pull},
-		handler{&kv.Spec{Name: "diskv.settled", Arity: 1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+		handler{&kv.Spec{Name: "diskv.settled", Arity: -1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
 			Summary: "Tells how far the group has come in taking configs."}, settled},
 	))
 	shardmasterHandlers = newHandlerTable(kv.NewTable(shardsSpec), commonHandlers)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -61,6 +62,27 @@ func (d *directory) leader(c *shard.Config, id shard.GroupID) string {
 	}
 	return ""
 }
+
+// serves asks the leader of a group, if one is known, whether it serves a shard, and
+// returns its address if it says so, else nothing.
+func (d *directory) serves(group shard.GroupID, id shard.ID) string {
+	d.mu.Lock()
+	addr := d.leaders[group]
+	d.mu.Unlock()
+	if addr == "" {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), servesTimeout)
+	defer cancel()
+	v, err := d.out.call(ctx, addr, [][]byte{[]byte("DISKV.SETTLED"), strconv.AppendUint(nil, uint64(id), 10)})
+	if err != nil || len(v.Elems) < 7 || shard.GroupID(v.Elems[0].Int) != group || v.Elems[5].Int == 0 || v.Elems[6].Int == 0 {
+		return ""
+	}
+	return addr
+}
+
+// servesTimeout bounds how long the answer to that may take: a client waits for it.
+const servesTimeout = 200 * time.Millisecond
 
 // run asks, again and again, until ctx ends.
 func (d *directory) run(ctx context.Context) {

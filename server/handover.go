@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ type shardMover struct {
 
 	shown        *kv.Store // that the shard table is of which is published
 	shownVersion uint64
-	kept         []kv.Leaving // of what is shown
+	kept         kv.Handover // of what is shown
 	stepAt       time.Duration
 
 	ctx    context.Context
@@ -124,7 +125,7 @@ func storeOf(r *replica.Replica) *kv.Store { return r.Machine().(keyStore).Store
 
 // pull is DISKV.PULL config group cursor limit: the next chunk of what a config
 // moves from here to another group. What is frozen never changes, so any member may
-// answer that has applied the config.
+// answer that has it; that a batch is wanted which is not frozen is the leader's affair.
 func pull(c *client, args [][]byte) {
 	config, ok1 := resp.ParseInt(args[1])
 	to, ok2 := resp.ParseInt(args[2])
@@ -137,18 +138,38 @@ func pull(c *client, args [][]byte) {
 		c.fail(errNotSharded)
 		return
 	}
+	batch, err := kv.CursorBatch(args[3])
+	if err != nil {
+		c.fail("ERR " + err.Error())
+		return
+	}
 	var frozen *kv.Outgoing
-	var found, applied bool
+	var found, waits, leading, applied bool
 	if c.node.do(func(r *replica.Replica) {
 		store := storeOf(r)
-		frozen, found = store.Outgoing(uint64(config), shard.GroupID(to))
+		if frozen, found = store.Outgoing(uint64(config), shard.GroupID(to), batch); found {
+			return
+		}
 		h := store.Handover()
 		applied = h.Config != nil && h.Config.Num >= uint64(config)
+		waits = slices.ContainsFunc(h.Outgoing, func(d kv.Departure) bool {
+			return d.Config == uint64(config) && d.To.ID == shard.GroupID(to) && d.Waiting > 0
+		})
+		if _, _, leading = r.Leader(); waits && leading {
+			m := c.node.mover
+			m.mover.Wanted(uint64(config), shard.GroupID(to), batch)
+			m.due = true
+		}
 	}) != nil {
 		c.fail("CLUSTERDOWN " + errStopped.Error())
 		return
 	}
+	rt := c.node.route.Load()
 	switch {
+	case waits && !leading && rt.known && int(rt.leader) != c.node.opts.Index:
+		c.fail("MOVED 0 " + c.node.memberAddr(rt.leader)) // who has it frozen
+	case waits:
+		c.fail(handover.CodeNotYet + " the batch is not frozen here yet")
 	case found:
 		chunk, err := frozen.Chunk(args[3], int(min(limit, maxChunk)))
 		if err != nil {
@@ -168,13 +189,22 @@ const maxChunk = 1 << 20
 
 const errNotSharded = "ERR this group has no shardmasters: it serves every shard, and moves none"
 
-// settled is DISKV.SETTLED: the group, the config of which it has everything,
+// settled is DISKV.SETTLED [shard]: the group, the config of which it has everything,
 // whether nothing is left here that others have to get, the config that it is at,
-// the address of its leader, or nothing, and whether that is who answers. What has
-// been applied is chosen, so any member may answer.
-func settled(c *client, _ [][]byte) {
+// the address of its leader, or nothing, whether that is who answers, and whether the
+// shard is served, if one is named. What has been applied is chosen, so any member may
+// answer; that a shard is served is sure of the leader's word only.
+func settled(c *client, args [][]byte) {
 	if c.node.mover == nil {
 		c.fail(errNotSharded)
+		return
+	}
+	id, ok := int64(0), len(args) == 1
+	if len(args) == 2 {
+		id, ok = resp.ParseInt(args[1])
+	}
+	if !ok || id < 0 || id >= shard.Count {
+		c.fail("ERR DISKV.SETTLED takes the number of a shard, 0 to 16383, or nothing")
 		return
 	}
 	var h kv.Handover
@@ -190,11 +220,15 @@ func settled(c *client, _ [][]byte) {
 	if h.Config != nil {
 		at = h.Config.Num
 	}
-	c.out = resp.AppendArray(c.out, 6)
+	c.out = resp.AppendArray(c.out, 5+len(args))
 	c.out = resp.AppendInt(c.out, int64(h.Group))
 	c.out = resp.AppendInt(c.out, int64(h.Settled))
 	c.out = resp.AppendInt(c.out, int64(boolInt(len(h.Outgoing) == 0)))
 	c.out = resp.AppendInt(c.out, int64(at))
 	c.out = resp.AppendBulkString(c.out, leader)
 	c.out = resp.AppendInt(c.out, int64(boolInt(rt.leading)))
+	if len(args) == 2 {
+		t := c.node.shards.Load()
+		c.out = resp.AppendInt(c.out, int64(boolInt(t != nil && t.states[id].Serves())))
+	}
 }

@@ -30,7 +30,7 @@ type Status struct {
 	Served      int    // shards
 	Awaited     int    // shards that come from other groups
 	Incoming    int    // groups from which shards are awaited
-	Outgoing    int    // configs and groups for which shards are kept that have left
+	Outgoing    int    // configs and groups for which shards leave, or are kept that have left
 
 	Peers []transport.PeerStatus
 }

@@ -30,7 +30,7 @@ func (s keyStore) describe(st *Status) {
 	}
 	for id := range shard.ID(shard.Count) {
 		switch s.ShardState(id) {
-		case kv.Served:
+		case kv.Served, kv.Leaving:
 			st.Served++
 		case kv.Awaited:
 			st.Awaited++
@@ -88,8 +88,9 @@ func encodedSize(args [][]byte) int {
 	return size
 }
 
-// topology is that of the newest config that this member has applied, or of a group
-// that owns every shard; without a leader that one serves none.
+// topology is that of the newest config that this member has applied, with shards that
+// move where they are served, or of a group that owns every shard; without a leader that
+// one serves none.
 func (k keyValue) topology(n *Node) topology {
 	if k.group != 0 {
 		return n.shardedTopology()
@@ -111,7 +112,7 @@ func (k keyValue) topology(n *Node) topology {
 
 // shardedTopology is that of a member of a sharded group.
 func (n *Node) shardedTopology() topology {
-	c := n.config()
+	c := n.placed()
 	if c == nil {
 		return topology{config: &shard.Config{}}
 	}

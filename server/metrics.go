@@ -81,7 +81,7 @@ var gauges = []gauge{
 	newGauge("config_settled", "Newest config of which the group has every shard.", func(_ *Node, s *Status) float64 { return float64(s.Settled) }),
 	newGauge("shards_served", "Shards that the group answers for.", func(_ *Node, s *Status) float64 { return float64(s.Served) }),
 	newGauge("shards_awaited", "Shards that come from other groups.", func(_ *Node, s *Status) float64 { return float64(s.Awaited) }),
-	newGauge("handovers_outgoing", "Configs and groups for which shards are kept that have left.", func(_ *Node, s *Status) float64 { return float64(s.Outgoing) }),
+	newGauge("handovers_outgoing", "Configs and groups for which shards leave, or are kept that have left.", func(_ *Node, s *Status) float64 { return float64(s.Outgoing) }),
 	newGauge("snapshot_bytes", "Size of the newest snapshot.", func(_ *Node, s *Status) float64 { return float64(s.Snapshot.Size) }),
 	newGauge("snapshot_slot", "Slot of the newest snapshot.", func(_ *Node, s *Status) float64 { return float64(s.Snapshot.Slot) }),
 	newGauge("commands_queued", "Commands that wait for a slot.", func(_ *Node, s *Status) float64 { return float64(s.Queued) }),

@@ -105,7 +105,7 @@ func open(o Options, lost string) (*Node, error) {
 	switch o.Service {
 	case paxos.ServicePlain:
 	case paxos.ServiceSharded:
-		n.mover, n.directory = newShardMover(n), newDirectory(shard.GroupID(o.Group), n.config)
+		n.mover, n.directory = newShardMover(n), newDirectory(shard.GroupID(o.Group), n.placed)
 	case paxos.ServiceShardmaster:
 		n.directory = newDirectory(0, n.newestConfig)
 	}

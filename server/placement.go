@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,6 +18,11 @@ import (
 // clients count how often, and plain ones do not come at all.
 const shardWait = time.Second
 
+// askGiverAfter is how long it waits for an awaited shard before the giver is asked
+// whether it still serves it: about as long as a batch of shards takes. The next questions
+// come later and later.
+const askGiverAfter = 20 * time.Millisecond
+
 // destination is where a command is to be executed. The zero value is here.
 type destination struct {
 	addr    string // there, another member or group
@@ -31,10 +37,18 @@ func (n *Node) config() *shard.Config {
 	return nil
 }
 
+// placed returns that config with the shards that move where they are served, or nil.
+func (n *Node) placed() *shard.Config {
+	if t := n.shards.Load(); t != nil {
+		return t.placed
+	}
+	return nil
+}
+
 // locate finds out where a command on a shard, or one without keys, is to be
 // executed.
 func (n *Node) locate(id shard.ID, keyed bool) destination {
-	if t := n.shards.Load(); keyed && t != nil && t.states[id] != kv.Served {
+	if t := n.shards.Load(); keyed && t != nil && !t.states[id].Serves() {
 		if d := n.locateShard(t, id); d != (destination{}) {
 			return d
 		}
@@ -64,12 +78,15 @@ func (n *Node) memberAddr(id paxos.ReplicaID) string {
 // locateShard finds the group of a shard that this one does not serve. The zero
 // destination is this group.
 func (n *Node) locateShard(t *shardTable, id shard.ID) destination {
+	giver := ""
 	if t.moving(id) && n.route.Load().leading {
-		t = n.awaitShard(id)
+		t, giver = n.awaitShard(id)
 	}
 	owner := t.owner(id)
 	switch {
-	case t.states[id] == kv.Served:
+	case giver != "":
+		return destination{addr: giver}
+	case t.states[id].Serves():
 		return destination{}
 	case t.config == nil:
 		return destination{refusal: "CLUSTERDOWN " + n.whyNoConfig()}
@@ -87,21 +104,34 @@ func (n *Node) locateShard(t *shardTable, id shard.ID) destination {
 	}
 }
 
-// awaitShard waits until a shard is not on its way any more, for a bounded time.
-func (n *Node) awaitShard(id shard.ID) *shardTable {
+// awaitShard waits until a shard is not on its way any more, for a bounded time, or until
+// the group that it comes from says that it serves it: most shards are there for a while
+// when much moves. The address is that of this group's leader then.
+func (n *Node) awaitShard(id shard.ID) (t *shardTable, giver string) {
 	deadline := time.NewTimer(shardWait)
 	defer deadline.Stop()
+	pause := askGiverAfter
+	ask := time.NewTimer(pause)
+	defer ask.Stop()
 	for {
-		t := n.shards.Load()
+		t = n.shards.Load()
 		if !t.moving(id) || !n.route.Load().leading {
-			return t
+			return t, ""
 		}
 		select {
 		case <-t.changed:
+		case <-ask.C:
+			if t.states[id] == kv.Awaited {
+				if giver = n.directory.serves(t.placed.Owner[id], id); giver != "" {
+					return t, giver
+				}
+			}
+			pause *= 2
+			ask.Reset(pause)
 		case <-deadline.C:
-			return t
+			return t, ""
 		case <-n.ended:
-			return t
+			return t, ""
 		}
 	}
 }
@@ -127,6 +157,7 @@ var wrongShardPrefix = []byte("-" + kv.CodeWrongShard + " ")
 // change once it is published.
 type shardTable struct {
 	config  *shard.Config // nil: none yet
+	placed  *shard.Config // the same with the shards that move where they are served, as far as is known
 	states  [shard.Count]kv.ShardState
 	untaken []shard.GroupID // groups that may not know yet what they get from here
 	changed chan struct{}   // closed when another table is published
@@ -152,14 +183,14 @@ func (m *shardMover) publish(store *kv.Store) {
 	old := m.node.shards.Load()
 	same := old != nil && m.shown == store && m.shownVersion == store.HandoverVersion()
 	if !same {
-		m.kept = store.Handover().Outgoing
+		m.kept = store.Handover()
 	}
 	untaken := m.mover.Untaken(m.kept)
 	if same && slices.Equal(old.untaken, untaken) {
 		return
 	}
 	m.shown, m.shownVersion = store, store.HandoverVersion()
-	next := &shardTable{config: store.Handover().Config, untaken: untaken, changed: make(chan struct{})}
+	next := &shardTable{config: m.kept.Config, placed: m.placed(store, &m.kept), untaken: untaken, changed: make(chan struct{})}
 	for id := range shard.ID(shard.Count) {
 		next.states[id] = store.ShardState(id)
 	}
@@ -167,6 +198,42 @@ func (m *shardMover) publish(store *kv.Store) {
 	if old != nil {
 		close(old.changed)
 	}
+}
+
+// placed returns the config with the shards that move where they are served: those that
+// leave here, those that are awaited at their giver, also if that is no longer a member.
+func (m *shardMover) placed(store *kv.Store, h *kv.Handover) *shard.Config {
+	waiting := slices.ContainsFunc(h.Outgoing, func(d kv.Departure) bool { return d.Waiting > 0 })
+	if h.Config == nil || len(h.Incoming) == 0 && !waiting {
+		return h.Config
+	}
+	c := &shard.Config{Num: h.Config.Num, Owner: h.Config.Owner, Groups: slices.Clone(h.Config.Groups)}
+	add := func(g shard.Group) {
+		i, ok := slices.BinarySearchFunc(c.Groups, g.ID, func(g shard.Group, id shard.GroupID) int { return cmp.Compare(g.ID, id) })
+		if !ok {
+			c.Groups = slices.Insert(c.Groups, i, g)
+		}
+	}
+	if waiting {
+		own := shard.Group{ID: h.Group}
+		for i := range m.node.opts.Peers {
+			own.Servers = append(own.Servers, m.node.peerAddr(paxosID(i)))
+		}
+		add(own)
+	}
+	for _, in := range h.Incoming {
+		add(in.From)
+	}
+	for id := range shard.ID(shard.Count) {
+		switch store.ShardState(id) {
+		case kv.Leaving:
+			c.Owner[id] = h.Group
+		case kv.Awaited:
+			c.Owner[id] = store.AwaitedFrom(id)
+		case kv.Served, kv.Elsewhere:
+		}
+	}
+	return c
 }
 
 // away answers a command that is not to be executed here, or has it executed there.

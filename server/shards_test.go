@@ -220,6 +220,84 @@ func TestShardWhoseGiverIsAwayIsAwaited(t *testing.T) {
 	require.Equal(t, "v", <-answer)
 }
 
+// TestShardWhoseTakerIsAwayIsServed: the group that gives it serves it until the other
+// one fetches it.
+func TestShardWhoseTakerIsAwayIsServed(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 2, 1)
+	tag := tagIn(0, 16383)
+	c.change("MOVE 0-16383 1")
+	c.settle()
+	c.groups[1].stop(0)
+	num := c.change(fmt.Sprintf("MOVE %d 2", shard.Of([]byte(tag))))
+	one := c.groups[0].dial(0)
+	require.Eventually(t, func() bool {
+		v, err := one.Do("DISKV.SETTLED")
+		return err == nil && v.Elems[3].Int == int64(num)
+	}, patience, time.Millisecond)
+	require.Equal(t, "1", one.do("APPEND "+tag+" x"))
+	v, err := one.Do("DISKV.SETTLED")
+	require.NoError(t, err)
+	require.Zero(t, v.Elems[2].Int, "it is not drained")
+	c.groups[1].start(0)
+	c.groups[1].awaitReady()
+	c.settle()
+	require.Equal(t, "2", c.groups[1].dial(0).do("APPEND "+tag+" x"))
+}
+
+// TestShardsOfALargeMoveAreAwayOneBatchAtATime: while many shards with much data move,
+// each of them is written to all the time, wherever clients ask first.
+func TestShardsOfALargeMoveAreAwayOneBatchAtATime(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 2, 1)
+	c.change("MOVE 0-16383 1")
+	c.settle()
+	one, two := c.groups[0].dial(0), c.groups[1].dial(0)
+	const tags = 40
+	for i := range tags {
+		require.Equal(t, "OK", one.do(fmt.Sprintf("SET {%d}data %s", i, strings.Repeat("x", 400_000))))
+	}
+	num := int64(c.change("MOVE 0-16383 2"))
+	standing := func(m *conn) (config, settled int64) {
+		v, err := m.Do("DISKV.SETTLED")
+		require.NoError(t, err)
+		return v.Elems[3].Int, v.Elems[1].Int
+	}
+	left, sentBack, longest := 0, 0, time.Duration(0)
+	var places [tags]*conn // where a client that learns asks first; wrong at the beginning
+	for i := range places {
+		places[i] = two
+	}
+	appended := 0
+	for arrived := false; !arrived; appended++ {
+		_, settled := standing(two)
+		arrived = settled == num
+		for i := range places {
+			config, _ := standing(one)
+			begun, reply := time.Now(), "-MOVED"
+			for hops := 0; strings.HasPrefix(reply, "-MOVED"); hops++ {
+				require.Less(t, hops, 10)
+				at := places[i]
+				switch reply = at.do(fmt.Sprintf("APPEND {%d}log x", i)); {
+				case !strings.HasPrefix(reply, "-MOVED"):
+					if at == one && config == num {
+						left++
+					}
+				case at == two:
+					places[i], sentBack = one, sentBack+1
+				default:
+					places[i] = two
+				}
+			}
+			require.Equal(t, strconv.Itoa(appended+1), reply, "in round %d", appended)
+			longest = max(longest, time.Since(begun))
+		}
+	}
+	t.Logf("%d writes by the giver after it took the config, %d redirects to it, longest write %v", left, sentBack, longest)
+	require.Positive(t, left)
+	c.settle()
+}
+
 // TestShardmastersAreNotNeededToServe: losing them stops reconfiguration and nothing
 // else.
 func TestShardmastersAreNotNeededToServe(t *testing.T) {
@@ -250,9 +328,15 @@ func TestGroupThatHasNotJoinedSaysSo(t *testing.T) {
 	m := g.dial(0)
 	require.Equal(t, "-CLUSTERDOWN group 9 is in no config yet: diskvctl shard join 9 ADDRESS... makes it serve shards", m.do("SET k v"))
 	require.Equal(t, "[]", m.do("CLUSTER SLOTS"))
-	require.Contains(t, m.do("DISKV.PULL 1 1 x 100"), "-NOTYET")
+	require.Contains(t, m.do("DISKV.PULL 1 1 x 100"), "-ERR cursor: ")
+	_, err := m.Do("DISKV.PULL", "1", "1", "", "100")
+	require.ErrorContains(t, err, "NOTYET ")
 	require.Contains(t, m.do("DISKV.PULL x 1 x 100"), "-ERR DISKV.PULL needs")
 	require.Equal(t, `[9 0 1 0 "`+g.opts[0].Listen+`" 1]`, m.do("DISKV.SETTLED"))
+	require.Equal(t, `[9 0 1 0 "`+g.opts[0].Listen+`" 1 0]`, m.do("DISKV.SETTLED 16383"))
+	for _, bad := range []string{"DISKV.SETTLED 16384", "DISKV.SETTLED -1", "DISKV.SETTLED x", "DISKV.SETTLED 1 2"} {
+		require.Contains(t, m.do(bad), "-ERR DISKV.SETTLED takes the number of a shard", bad)
+	}
 }
 
 func TestGroupByItselfMovesNothing(t *testing.T) {

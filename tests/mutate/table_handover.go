@@ -21,15 +21,15 @@ func handover() []mutation {
 		{
 			name: "reads-of-shards-that-left", section: section,
 			rule:  "a group answers reads of the shards only that it serves",
-			edits: []edit{{store, "\tif a.keyed && s.states[a.shard] != Served {\n\t\treturn s.wrongShard(dst, a.shard), true", "\tif false {\n\t\treturn s.wrongShard(dst, a.shard), true"}},
+			edits: []edit{{store, "\tif a.keyed && !s.states[a.shard].Serves() {\n\t\treturn s.wrongShard(dst, a.shard), true", "\tif false {\n\t\treturn s.wrongShard(dst, a.shard), true"}},
 			catch: []command{model, groups()},
 		},
 		{
 			name: "served-before-its-mark", section: section,
 			rule: "a shard is served when its mark is installed, not earlier",
 			edits: []edit{
-				{store, "\tif a.keyed && s.states[a.shard] != Served {\n\t\treturn s.wrongShard(dst, a.shard) // before the session", "\tif a.keyed && s.states[a.shard] == Elsewhere {\n\t\treturn s.wrongShard(dst, a.shard) // before the session"},
-				{store, "\tif a.keyed && s.states[a.shard] != Served {\n\t\treturn s.wrongShard(dst, a.shard), true", "\tif a.keyed && s.states[a.shard] == Elsewhere {\n\t\treturn s.wrongShard(dst, a.shard), true"},
+				{store, "\tif a.keyed && !s.states[a.shard].Serves() {\n\t\treturn s.wrongShard(dst, a.shard) // before the session", "\tif a.keyed && s.states[a.shard] == Elsewhere {\n\t\treturn s.wrongShard(dst, a.shard) // before the session"},
+				{store, "\tif a.keyed && !s.states[a.shard].Serves() {\n\t\treturn s.wrongShard(dst, a.shard), true", "\tif a.keyed && s.states[a.shard] == Elsewhere {\n\t\treturn s.wrongShard(dst, a.shard), true"},
 			},
 			catch: []command{model, groups()},
 		},

@@ -6,7 +6,7 @@ func moving() []mutation {
 	const (
 		configFile   = "kv/config.go"
 		incomingFile = "kv/incoming.go"
-		outgoingFile = "kv/outgoing.go"
+		freezeFile   = "kv/freeze.go"
 	)
 	model := command{pkg: "./kv", tests: "^TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice$", flags: []string{"-model.seeds=10"}}
 	test := func(name string) []command { return []command{named("./kv", "^"+name+"$"), model} }
@@ -27,7 +27,7 @@ func moving() []mutation {
 			name: "session-before-shard", section: section,
 			rule: "a shard that is not served is refused before the session is looked at",
 			edits: []edit{{"kv/store.go",
-				"\tif a.keyed && s.states[a.shard] != Served {\n\t\treturn s.wrongShard(dst, a.shard) // before the session: it records nothing\n\t}\n", ""}},
+				"\tif a.keyed && !s.states[a.shard].Serves() {\n\t\treturn s.wrongShard(dst, a.shard) // before the session: it records nothing\n\t}\n", ""}},
 			catch: test("TestShardsMove"),
 		},
 		{
@@ -81,8 +81,39 @@ func moving() []mutation {
 		{
 			name: "frozen-sessions-change", section: section,
 			rule:  "what leaves never changes",
-			edits: []edit{{outgoingFile, `sessions: s.sessions.Clone()`, `sessions: s.sessions`}},
+			edits: []edit{{freezeFile, `sessions: s.sessions.Clone()`, `sessions: s.sessions`}},
 			catch: []command{model},
+		},
+		{
+			name: "leaving-shard-not-served", section: section,
+			rule:  "a shard that leaves is served until its batch is frozen",
+			edits: []edit{{"kv/handover.go", `return st >= Served`, `return st == Served`}},
+			catch: test("TestShardsMove"),
+		},
+		{
+			name: "any-batch-is-the-next", section: section,
+			rule:  "a command freezes the batch that it names, if that is the next one",
+			edits: []edit{{freezeFile, `batch != next {`, `false {`}},
+			catch: test("TestShardsLeaveInBatchesSmallOnesFirst"),
+		},
+		{
+			name: "sessions-with-the-first-batch-only", section: section,
+			rule: "the sessions go with every batch",
+			edits: []edit{{freezeFile, "\ts.bytes += s.sessionBytes\n",
+				"\ts.bytes += s.sessionBytes\n\tif o.batch > 0 {\n\t\to.sessions = newSessions()\n\t}\n"}},
+			catch: test("TestSessionsGoOnBetweenBatches"),
+		},
+		{
+			name: "next-config-freezes-nothing", section: section,
+			rule:  "the next config freezes what is left",
+			edits: []edit{{configFile, "\ts.freezeRest()\n", ""}},
+			catch: test("TestTheNextConfigFreezesWhatIsLeft"),
+		},
+		{
+			name: "released-while-shards-wait", section: section,
+			rule:  "nothing is released while shards have yet to leave",
+			edits: []edit{{"kv/outgoing.go", `waiting && config == s.config.Num {`, `waiting && config != s.config.Num {`}},
+			catch: test("TestShardsMove"),
 		},
 		{
 			name: "order-of-a-restored-stream", section: section,

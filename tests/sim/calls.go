@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -242,8 +243,25 @@ func (n *node) pull(m *machine, args [][]byte, reply func([]byte), fail func(str
 	config, _ := resp.ParseInt(args[1])
 	to, _ := resp.ParseInt(args[2])
 	limit, _ := resp.ParseInt(args[4])
-	frozen, ok := m.store.Outgoing(uint64(config), shard.GroupID(to))
+	batch, err := kv.CursorBatch(args[3])
+	if err != nil {
+		n.w.fail("member %d: cursor: %v", n.id, err)
+		return
+	}
+	frozen, ok := m.store.Outgoing(uint64(config), shard.GroupID(to), batch)
+	waits := slices.ContainsFunc(m.store.Handover().Outgoing, func(d kv.Departure) bool {
+		return d.Config == uint64(config) && d.To.ID == shard.GroupID(to) && d.Waiting > 0
+	})
+	st := n.rep.Status()
 	switch {
+	case !ok && waits && n.led:
+		n.w.mark(MarkBatchWanted)
+		n.mover.Wanted(uint64(config), shard.GroupID(to), batch)
+		fail(handover.CodeNotYet + " the batch is not frozen yet")
+	case !ok && waits && st.HasLeader && st.Leader != n.id:
+		fail("MOVED 0 " + n.w.nodes[st.Leader].address(false))
+	case !ok && waits:
+		fail(handover.CodeNotYet + " the batch is not frozen here")
 	case ok:
 		if !n.led {
 			n.w.mark(MarkPulledFromFollower)

@@ -154,6 +154,7 @@ func (w *group) printf(format string, args ...any) {
 const (
 	chunkLeast = 300
 	chunkRange = 20_000
+	batchRange = 1_000 // bytes; what the clients use together are some thousand
 )
 
 // drawMover draws how shards are moved.
@@ -161,6 +162,7 @@ func (w *group) drawMover(d dice) {
 	w.mover = handover.Options{
 		Group:        w.id,
 		ChunkBytes:   chunkLeast + int(float64(chunkRange)*d.Float64()*d.Float64()),
+		BatchBytes:   1 + d.Int64N(batchRange),
 		Window:       1 + d.IntN(4),
 		PollInterval: d.between(5*time.Millisecond, 100*time.Millisecond),
 	}

@@ -96,6 +96,12 @@ const (
 	MarkStreamInPieces       // ... of several
 	MarkStaleChunk           // a chunk was refused: it was in the log already, or not next
 	MarkStaleConfig          // a config was refused: it was in the log already
+	MarkServedLeaving        // a command was executed on a shard that was to leave and was not frozen
+	MarkBatchWanted          // a leader was asked for a batch that was not frozen
+	MarkFurtherBatch         // a batch was frozen behind another one of the same stream
+	MarkFrozenByConfig       // ... by the next config
+	MarkStaleFreeze          // a batch was not frozen: it was already, or was not the next
+	MarkDiedBetweenBatches   // a leader died whose group had frozen some batches and not all
 	MarkStray                // a leader proposed a move again, or before its turn
 	MarkReleased             // what was kept for another group was let go of
 	MarkReleasedAfterRestart // ... by a leader that began after it had been frozen
@@ -153,7 +159,9 @@ var markNames = [markCount]string{
 	MarkConfigureAgain: "configured again", MarkFirstConfig: "first config", MarkConfigTaken: "config taken",
 	MarkConfigsSkipped: "configs skipped", MarkConfigFromFollower: "config from a follower", MarkChunk: "chunk",
 	MarkStreamEnded: "stream ended", MarkStreamInPieces: "stream in pieces", MarkStaleChunk: "stale chunk",
-	MarkStaleConfig: "stale config", MarkStray: "stray proposal", MarkReleased: "released", MarkReleasedAfterRestart: "released after a restart",
+	MarkStaleConfig: "stale config", MarkServedLeaving: "served while leaving", MarkBatchWanted: "batch wanted",
+	MarkFurtherBatch: "further batch", MarkFrozenByConfig: "frozen by config", MarkStaleFreeze: "stale freeze",
+	MarkDiedBetweenBatches: "died between batches", MarkStray: "stray proposal", MarkReleased: "released", MarkReleasedAfterRestart: "released after a restart",
 	MarkMovedBack: "moved back", MarkGiverCrashed: "giver crashed", MarkTakerCrashed: "taker crashed",
 	MarkDiskLostInMove: "disk lost in a move", MarkPulledFromFollower: "pulled from a follower",
 	MarkPulledTooEarly: "pulled too early", MarkPulledTooLate: "pulled too late", MarkCallLost: "call lost",

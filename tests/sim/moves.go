@@ -15,7 +15,8 @@ import (
 // holds the groups to this:
 //
 //   - every group takes the configs that the shardmasters made, one by one
-//   - a group executes commands on a shard only while its config gives it the shard
+//   - a group executes commands on a shard only while its config gives it the shard,
+//     or has just taken it away and the shard is not frozen
 //   - no group does so once another one has in a later tenure: a shard is never
 //     served by two groups at once
 //   - nothing is released before the group that is to have it holds all of it
@@ -43,7 +44,7 @@ type streamID struct {
 
 // stream is how far that is.
 type stream struct {
-	frozen time.Duration // when the giver took the config
+	frozen time.Duration // when the giver froze the last batch so far
 	chunks int           // that the taker's log has
 	ended  bool          // the taker has all of it
 }
@@ -109,6 +110,9 @@ func (v *moves) executed(m *machine, op *operation) {
 		return
 	}
 	now := tenure{since: since, group: m.node.w.id}
+	if m.store.ShardState(id) == kv.Leaving {
+		v.w.mark(MarkServedLeaving)
+	}
 	if old := v.tenures[id]; since < old.since {
 		v.w.fail("shard %d is served by two groups: group %d, which has had it since config %d, executes %v after group %d, which has had it since config %d",
 			id, now.group, now.since, op, old.group, old.since)
@@ -121,10 +125,13 @@ func (v *moves) executed(m *machine, op *operation) {
 }
 
 // tenureOf returns the config with which the tenure began that a member knows its
-// group to be in.
+// group to be in. It goes on, beyond its last config, until the shard is frozen.
 func (v *moves) tenureOf(m *machine, id shard.ID) (since uint64, ok bool) {
-	if m.config == nil {
+	switch {
+	case m.config == nil:
 		return 0, false
+	case m.store.ShardState(id) == kv.Leaving:
+		return v.since(m.node.w.id, id, m.config.Num-1)
 	}
 	return v.since(m.node.w.id, id, m.config.Num)
 }
@@ -148,6 +155,8 @@ func (v *moves) handedOver(m *machine, reply []byte, first bool) {
 			v.w.mark(MarkStaleChunk)
 		case bytes.HasPrefix(reply, []byte("-STALECONFIG")):
 			v.w.mark(MarkStaleConfig)
+		case bytes.HasPrefix(reply, []byte("-STALEFREEZE")):
+			v.w.mark(MarkStaleFreeze)
 		}
 	}
 	if m.version == m.store.HandoverVersion() {
@@ -159,6 +168,7 @@ func (v *moves) handedOver(m *machine, reply []byte, first bool) {
 		v.took(m, old, first)
 	}
 	if first {
+		v.froze(m, old)
 		v.received(m, old)
 		v.released(m, old)
 	}
@@ -198,11 +208,31 @@ func (v *moves) took(m *machine, old kv.Handover, first bool) {
 	}
 	for _, l := range m.handover.Outgoing {
 		id := streamID{l.Config, g.id, l.To.ID}
-		switch {
-		case l.Config == c.Num:
-			v.stream(id).frozen = v.w.now
-		case v.comesBack(id, c):
+		if l.Config < c.Num && v.comesBack(id, c) {
 			v.w.mark(MarkMovedBack)
+		}
+	}
+}
+
+// froze notes which batches a command has frozen.
+func (v *moves) froze(m *machine, old kv.Handover) {
+	for _, d := range m.handover.Outgoing {
+		before := kv.Departure{}
+		for _, o := range old.Outgoing {
+			if o.Config == d.Config && o.To.ID == d.To.ID {
+				before = o
+			}
+		}
+		if d.Batches == before.Batches {
+			continue
+		}
+		v.stream(streamID{d.Config, m.node.w.id, d.To.ID}).frozen = v.w.now
+		m.node.w.printf("batch %d of config %d for group %d is frozen; %d shards wait", d.Batches-1, d.Config, d.To.ID, d.Waiting)
+		if d.Batches > 1 {
+			v.w.mark(MarkFurtherBatch)
+		}
+		if d.Config < m.config.Num {
+			v.w.mark(MarkFrozenByConfig)
 		}
 	}
 }
@@ -270,7 +300,7 @@ func (v *moves) released(m *machine, old kv.Handover) {
 	}
 }
 
-func keeps(outgoing []kv.Leaving, l kv.Leaving) bool {
+func keeps(outgoing []kv.Departure, l kv.Departure) bool {
 	for _, o := range outgoing {
 		if o.Config == l.Config && o.To.ID == l.To.ID {
 			return true
@@ -290,6 +320,9 @@ func (v *moves) died(n *node) {
 	for _, l := range m.handover.Outgoing {
 		if s := v.stream(streamID{l.Config, n.w.id, l.To.ID}); s.chunks > 0 && !s.ended {
 			v.w.mark(MarkGiverCrashed)
+			if l.Waiting > 0 && l.Batches > 0 {
+				v.w.mark(MarkDiedBetweenBatches)
+			}
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"diskv/handover"
-	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
 )
@@ -284,7 +283,7 @@ func (n *node) redirect(a *attempt) bool {
 	}
 	m := n.rep.Machine().(*machine)
 	id := a.op.shard()
-	if m.store.ShardState(id) == kv.Served {
+	if m.store.ShardState(id).Serves() {
 		return false
 	}
 	n.sendAnswer(a, answer{wrong: true, owner: n.w.ownerOf(m.config, id)})
