@@ -12,7 +12,7 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 
 # Packages whose tests start goroutines or drive them.
-RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./cmd/... ./internal/... ./tests/crash/... ./tests/proc/...
+RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./inspect/... ./cmd/... ./internal/... ./tests/crash/... ./tests/proc/...
 
 .DEFAULT_GOAL := help
 .PHONY: help build test race fuzz sim sim-groups explore mutate crash lab compat bench lint fmt tidy clean

@@ -177,9 +177,15 @@ func Follow(ctx context.Context, path string, filter Filter, visit func(*Record)
 	d := describer{show: filter.ValueBytes}
 	f := follower{dir: path, visit: func(fr frame) error { return s.pass(d.record(&fr)) }}
 	_, _, err = scanLog(path, func(fr frame) error {
+		if ctx.Err() != nil {
+			return errEnough
+		}
 		f.segment, f.offset = fr.segment, fr.offset
 		return f.visit(fr)
 	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
 	for err == nil {
 		select {
 		case <-ctx.Done():

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,19 +43,16 @@ func TestUnderLoad(t *testing.T) {
 		})
 		followed <- last
 	}()
-	snapshots := 0
-	require.Eventually(t, func() bool {
+	for snapshots := 0; snapshots < 20; {
 		for _, o := range g.Options {
-			check, err := Verify(o.Dir, nil)
-			require.NoError(t, err)
+			check := verify(t, o.Dir)
 			require.Equal(t, Well, check.Verdict, "%v", check.Fault)
 			require.True(t, check.InUse)
 			if check.SnapshotSlot > 0 {
 				snapshots++
 			}
 		}
-		return snapshots > 20
-	}, 30*time.Second, time.Millisecond)
+	}
 	stop()
 	require.NoError(t, <-ended)
 	require.NotZero(t, <-followed)
@@ -64,8 +60,7 @@ func TestUnderLoad(t *testing.T) {
 	var checks []*Check
 	for i, o := range g.Options {
 		require.NoError(t, g.Halt(i))
-		check, err := Verify(o.Dir, nil)
-		require.NoError(t, err)
+		check := verify(t, o.Dir)
 		require.Equal(t, Well, check.Verdict, "%v", check.Fault)
 		require.False(t, check.InUse)
 		checks = append(checks, check)
@@ -95,16 +90,14 @@ func TestAfterALostDisk(t *testing.T) {
 		g.Options[lost].Bootstrap = false
 		g.Run(lost)
 		put()
-		require.Eventually(t, func() bool {
-			check, err := Verify(g.Options[lost].Dir, nil)
-			require.NoError(t, err)
+		for id := (replica.Identity{}); id.Phase != replica.PhaseMember || id.Life.Epoch != 1; {
+			check := verify(t, g.Options[lost].Dir)
 			require.Equal(t, Well, check.Verdict, "%v", check.Fault)
-			return check.dir.Identity.Phase == replica.PhaseMember && check.dir.Identity.Life.Epoch == 1
-		}, 20*time.Second, time.Millisecond)
+			id = check.dir.Identity
+		}
 		put()
 		for _, o := range g.Options {
-			check, err := Verify(o.Dir, nil)
-			require.NoError(t, err)
+			check := verify(t, o.Dir)
 			require.Equal(t, Well, check.Verdict, "%v", check.Fault)
 		}
 	}

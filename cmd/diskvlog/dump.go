@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,9 +66,7 @@ func (a *app) dumpPath(ctx context.Context, path string, d *dumpFlags, keyed boo
 	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	visit := func(r *inspect.Record) error {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+		var err error
 		if a.json {
 			err = encoder.Encode(r)
 		} else {
@@ -78,7 +78,10 @@ func (a *app) dumpPath(ctx context.Context, path string, d *dumpFlags, keyed boo
 		return err
 	}
 	if d.follow {
-		err = inspect.Follow(ctx, path, filter, visit)
+		// An interrupt ends it, and is no failure.
+		following, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = inspect.Follow(following, path, filter, visit)
 	} else {
 		draw, remove := a.progress()
 		if terminal {

@@ -203,3 +203,19 @@ func TestStat(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(call("", "stat", "--json", dir).stdout), &told))
 	require.Equal(t, "k", told.Keys[0].Name.Text)
 }
+
+func TestProgressBar(t *testing.T) {
+	var out bytes.Buffer
+	b := &bar{out: &out, width: 10, begun: time.Now()}
+	b.draw(1, 2)
+	b.remove()
+	require.Empty(t, out.String(), "nothing within the first second")
+	b.begun = b.begun.Add(-2 * progressAfter)
+	b.draw(1<<20, 4<<20)
+	b.draw(2<<20, 4<<20)
+	b.draw(0, 0)
+	b.remove()
+	require.Equal(t, "\r[##........]  25% of 4096 KiB\r\x1b[K", out.String(), "not more often than can be seen")
+	draw, _ := (&app{err: &out}).progress()
+	require.Nil(t, draw, "not to what is no terminal")
+}
