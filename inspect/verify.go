@@ -214,7 +214,7 @@ func (c *Check) checkLog(base paxos.Slot, progress Progress, total int64) error 
 		return nil
 	case err != nil:
 		return c.found(err)
-	case report.LogID != uint64(c.dir.Identity.LogID):
+	case report.LogID != c.dir.Identity.LogID:
 		c.fail(Damaged, &Fault{
 			File: filepath.Join(c.dir.walPath(), "MANIFEST"), Other: c.dir.file("IDENTITY"), Remedy: "put back the wal/ that belongs here",
 			Reason: fmt.Sprintf("the log is %016x, the directory belongs to log %016x", report.LogID, c.dir.Identity.LogID),

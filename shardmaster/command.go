@@ -64,7 +64,7 @@ var (
 	errFlags   = errors.New("unknown flags, or reserved bytes that are not zero")
 )
 
-func (c *command) append(dst []byte) []byte {
+func (c *command) encode() []byte {
 	flags := byte(0)
 	if c.numbered {
 		flags |= flagNumbered
@@ -72,7 +72,7 @@ func (c *command) append(dst []byte) []byte {
 	if c.drained {
 		flags |= flagDrained
 	}
-	dst = append(dst, commandVersion, byte(c.op), flags, 0)
+	dst := []byte{commandVersion, byte(c.op), flags, 0}
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.group))
 	dst = binary.LittleEndian.AppendUint64(dst, c.num)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(c.shards.First))
@@ -80,7 +80,7 @@ func (c *command) append(dst []byte) []byte {
 	return appendServers(dst, c.servers)
 }
 
-// decodeCommand is the inverse of append, for commands with nothing wrong in
+// decodeCommand is the inverse of encode, for commands with nothing wrong in
 // themselves. It keeps nothing of b.
 func decodeCommand(b []byte) (command, error) {
 	r := wire.NewReader(b)

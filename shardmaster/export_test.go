@@ -6,5 +6,5 @@ func Reencode(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.append(nil), nil
+	return c.encode(), nil
 }

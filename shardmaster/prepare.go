@@ -42,7 +42,7 @@ func Prepare(args [][]byte) (p Prepared, refusal []byte) {
 		return Prepared{}, resp.AppendError(nil, text)
 	}
 	return Prepared{
-		Encoded: c.append(nil),
+		Encoded: c.encode(),
 		Write:   c.op.isWrite(),
 		Growing: c.op.isWrite() && c.op != opPassed, // which lets configs be dropped
 		Fixed:   c.op == opQuery && c.numbered,

@@ -21,7 +21,7 @@ func TestWords(t *testing.T) {
 		"QUERY 3":             {op: opQuery, num: 3, numbered: true},
 		"GROUPS":              {op: opGroups},
 	} {
-		words, err := Words(c.append(nil))
+		words, err := Words(c.encode())
 		require.NoError(t, err, want)
 		require.Equal(t, want, strings.Join(words, " "))
 	}
@@ -33,7 +33,7 @@ func TestReadImageRecord(t *testing.T) {
 	m := New()
 	m.Begin(4, 5e9)
 	join := command{op: opJoin, group: 2, servers: []string{"a:1"}}
-	m.Apply(nil, join.append(nil))
+	m.Apply(nil, join.encode())
 	var got []string
 	require.NoError(t, m.Image().Records(func(b []byte) error {
 		word, err := ReadImageRecord(b)
