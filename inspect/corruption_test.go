@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -72,6 +73,25 @@ func TestFlippedBytes(t *testing.T) {
 	}
 	require.Positive(t, seen[Damaged])
 	require.Positive(t, seen[Suspect])
+}
+
+func TestFlippedBytesOfIdentity(t *testing.T) {
+	dir := rotten(t)
+	content := contents(t, dir)["IDENTITY"]
+	for i := range content {
+		write(t, dir, "IDENTITY", flip(content, i, 0x40))
+		if i == 8 { // the version
+			_, err := Verify(dir, nil)
+			require.ErrorContains(t, err, "start a release that is at least as new")
+			require.False(t, errors.As(err, new(*Fault)), "a newer format is no damage")
+			continue
+		}
+		c := verify(t, dir)
+		require.Equal(t, Damaged, c.Verdict)
+		require.Contains(t, c.Fault.Hex, "> 00000000  ")
+		require.NoError(t, Dump(dir, Filter{}, nil, func(*Record) error { return nil }), "the log can be read all the same")
+		write(t, dir, "IDENTITY", content)
+	}
 }
 
 func TestCutFiles(t *testing.T) {
@@ -203,8 +223,10 @@ func FuzzVerify(f *testing.F) {
 		for name, content := range planted {
 			write(t, dir, name, content)
 		}
-		c := verify(t, dir)
-		if string(content) == files[name] {
+		c, err := Verify(dir, nil)
+		if err != nil {
+			require.ErrorContains(t, err, "version") // of a newer release
+		} else if string(content) == files[name] {
 			require.Equal(t, Well, c.Verdict)
 		}
 		if d, err := Open(dir); err == nil {

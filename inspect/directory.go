@@ -23,7 +23,8 @@ type Directory struct {
 	Identity replica.Identity
 }
 
-// Open reads whose directory it is. A missing or damaged IDENTITY is a *Fault.
+// Open reads whose directory it is. A missing or damaged IDENTITY is a *Fault; one of
+// a newer format is an error of another kind.
 func Open(path string) (*Directory, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -43,8 +44,12 @@ func Open(path string) (*Directory, error) {
 	case err != nil:
 		return d, err
 	}
-	if d.Identity, err = replica.DecodeIdentity(b); err != nil {
+	d.Identity, err = replica.DecodeIdentity(b)
+	switch {
+	case errors.Is(err, replica.ErrIdentity):
 		return d, d.explain(&Fault{File: d.file("IDENTITY"), Reason: err.Error()})
+	case err != nil: // of a newer format: that is no damage
+		return d, fmt.Errorf("%s: %w", d.file("IDENTITY"), err)
 	}
 	return d, nil
 }

@@ -46,7 +46,8 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%s: %s; %s", place, f.Reason, f.Remedy)
 }
 
-// faultOf makes a fault of an error that says that a file is damaged.
+// faultOf makes a fault of an error that says that a file is damaged. A file of a newer
+// format is not.
 func faultOf(err error) (*Fault, bool) {
 	var fault *Fault
 	var inLog *wal.CorruptionError
@@ -58,8 +59,6 @@ func faultOf(err error) (*Fault, bool) {
 		return &Fault{File: inLog.File, Index: inLog.Index, Offset: inLog.Offset, Reason: inLog.Reason}, true
 	case errors.As(err, &inSnapshot):
 		return &Fault{File: inSnapshot.File, Offset: inSnapshot.Offset, Reason: inSnapshot.Reason}, true
-	case errors.Is(err, snapshot.ErrVersion):
-		return &Fault{Reason: err.Error(), Remedy: "use the diskvlog of the release that wrote it"}, true
 	}
 	return nil, false
 }

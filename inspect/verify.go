@@ -54,7 +54,8 @@ type Check struct {
 }
 
 // Verify reads everything in a data directory and checks it. The error is one of the
-// system; what is wrong with the directory is in the Check.
+// system, or that the directory is of a newer release; what is wrong with the directory
+// is in the Check.
 func Verify(path string, progress Progress) (*Check, error) {
 	var last *Check
 	dir := filepath.Join(path, "wal")
