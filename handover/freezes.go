@@ -39,10 +39,22 @@ func (m *Mover) stepFreezes() {
 		if i < 0 {
 			return true
 		}
-		if int(f.batch) == m.state.Outgoing[i].Batches && m.now >= f.at {
+		if int(f.batch) == m.state.Outgoing[i].Batches && m.now >= f.at && m.now >= m.frozenBy {
+			m.pace()
 			m.propose(kv.AppendFreeze(nil, f.config, f.to, f.batch, m.opts.BatchBytes))
 			f.at = m.now + answerTimeout
 		}
 		return false
 	})
+}
+
+// burst is how much may be frozen at once after a while without moves: 4 MiB at the
+// default rate.
+const burst = 500 * time.Millisecond
+
+// pace notes that a batch is frozen. One that is larger than usual, because a shard or
+// the sessions are, counts no more: its shards are away already.
+func (m *Mover) pace() {
+	took := time.Duration(float64(m.opts.BatchBytes) / float64(m.opts.Rate) * float64(time.Second))
+	m.frozenBy = max(m.frozenBy, m.now-burst) + took
 }

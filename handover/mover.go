@@ -20,6 +20,10 @@ type Options struct {
 	// bytes: the larger, the longer each of them is served by nobody; the smaller, the
 	// longer all take. Default 1 MiB.
 	BatchBytes int64
+	// Rate is how many bytes of shards are frozen in a second, about, so that a large
+	// move leaves the disks and processors to those who use other shards. What a move
+	// begins with does not wait. Default 8 MiB.
+	Rate int64
 	// Window is how many chunks of a stream may be proposed and not applied yet.
 	// Default 4.
 	Window int
@@ -34,6 +38,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.BatchBytes == 0 {
 		o.BatchBytes = 1 << 20
+	}
+	if o.Rate == 0 {
+		o.Rate = 8 << 20
 	}
 	if o.Window == 0 {
 		o.Window = 4
@@ -88,6 +95,7 @@ type Mover struct {
 	passed   ask
 	told     passed // what the shardmasters have been told
 	streams  []*stream
+	frozenBy time.Duration // when what was frozen so far should have been, at the rate
 	freezes  []*freeze
 	releases []*release
 

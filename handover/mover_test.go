@@ -459,3 +459,25 @@ func TestABatchIsFrozenWhenItIsWanted(t *testing.T) {
 	m.Step(12*time.Second, false, state)
 	require.Empty(t, proposed(20*time.Second), "who does not lead forgets")
 }
+
+// TestALargeMoveIsHeldBack: what it begins with is frozen at once, the rest at the rate.
+func TestALargeMoveIsHeldBack(t *testing.T) {
+	const megabyte = 1 << 20
+	m := handover.New(handover.Options{Group: 1, BatchBytes: megabyte, Rate: 10 * megabyte})
+	state := kv.Handover{Group: 1, Config: &shard.Config{Num: 3}, Settled: 3, Outgoing: []kv.Departure{
+		{Config: 3, To: shard.Group{ID: 2, Servers: []string{addr(2)}}, Waiting: 1000},
+	}}
+	frozen := func(from, to time.Duration) int {
+		before := state.Outgoing[0].Batches
+		for now := from; now < to; now += 10 * time.Millisecond {
+			m.Wanted(3, 2, uint32(state.Outgoing[0].Batches))
+			for _, cmd := range m.Step(now, true, state).Propose {
+				require.Equal(t, kv.AppendFreeze(nil, 3, 2, uint32(state.Outgoing[0].Batches), megabyte), cmd)
+				state.Outgoing[0].Batches++
+			}
+		}
+		return state.Outgoing[0].Batches - before
+	}
+	require.Equal(t, 6, frozen(time.Minute, time.Minute+60*time.Millisecond), "half a second's worth, and one")
+	require.InDelta(t, 50, frozen(time.Minute+60*time.Millisecond, time.Minute+5*time.Second), 1)
+}

@@ -145,24 +145,33 @@ func pull(c *client, args [][]byte) {
 	}
 	var frozen *kv.Outgoing
 	var found, waits, leading, applied bool
-	if c.node.do(func(r *replica.Replica) {
-		store := storeOf(r)
-		if frozen, found = store.Outgoing(uint64(config), shard.GroupID(to), batch); found {
+	for deadline := time.Now().Add(pullWait); ; {
+		shown := c.node.shards.Load()
+		if c.node.do(func(r *replica.Replica) {
+			store := storeOf(r)
+			if frozen, found = store.Outgoing(uint64(config), shard.GroupID(to), batch); found {
+				waits = false
+				return
+			}
+			h := store.Handover()
+			applied = h.Config != nil && h.Config.Num >= uint64(config)
+			waits = slices.ContainsFunc(h.Outgoing, func(d kv.Departure) bool {
+				return d.Config == uint64(config) && d.To.ID == shard.GroupID(to) && d.Waiting > 0
+			})
+			if _, _, leading = r.Leader(); waits && leading {
+				m := c.node.mover
+				m.mover.Wanted(uint64(config), shard.GroupID(to), batch)
+				m.due = true
+			}
+		}) != nil {
+			c.fail("CLUSTERDOWN " + errStopped.Error())
 			return
 		}
-		h := store.Handover()
-		applied = h.Config != nil && h.Config.Num >= uint64(config)
-		waits = slices.ContainsFunc(h.Outgoing, func(d kv.Departure) bool {
-			return d.Config == uint64(config) && d.To.ID == shard.GroupID(to) && d.Waiting > 0
-		})
-		if _, _, leading = r.Leader(); waits && leading {
-			m := c.node.mover
-			m.mover.Wanted(uint64(config), shard.GroupID(to), batch)
-			m.due = true
+		// Once the batch is frozen nobody serves it until it is fetched: the question
+		// waits here, rather than come again some time later.
+		if !waits || !leading || !c.node.awaitChange(shown, deadline) {
+			break
 		}
-	}) != nil {
-		c.fail("CLUSTERDOWN " + errStopped.Error())
-		return
 	}
 	rt := c.node.route.Load()
 	switch {
@@ -183,6 +192,10 @@ func pull(c *client, args [][]byte) {
 		c.fail(handover.CodeNotYet + " config " + string(args[1]) + " has not been applied here")
 	}
 }
+
+// pullWait is how long a question for a batch waits for it to be frozen: less than the
+// one who asks does.
+const pullWait = time.Second
 
 // maxChunk is the largest chunk that may be asked for, unless one key is larger.
 const maxChunk = 1 << 20

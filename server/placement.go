@@ -136,6 +136,23 @@ func (n *Node) awaitShard(id shard.ID) (t *shardTable, giver string) {
 	}
 }
 
+// awaitChange waits until another table than the one shown is published. It reports
+// false if none has been by the deadline, or the node ends.
+func (n *Node) awaitChange(shown *shardTable, deadline time.Time) bool {
+	if shown == nil {
+		return false
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-shown.changed:
+		return true
+	case <-timer.C:
+	case <-n.ended:
+	}
+	return false
+}
+
 func (n *Node) whyNoConfig() string {
 	return fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS... makes it serve shards", n.opts.Group, n.opts.Group)
 }
