@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -83,7 +82,7 @@ func TestFlippedBytesOfIdentity(t *testing.T) {
 		if i == 8 { // the version
 			_, err := Verify(dir, nil)
 			require.ErrorContains(t, err, "start a release that is at least as new")
-			require.False(t, errors.As(err, new(*Fault)), "a newer format is no damage")
+			require.NotErrorAs(t, err, new(*Fault), "a newer format is no damage")
 			continue
 		}
 		c := verify(t, dir)
