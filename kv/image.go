@@ -69,6 +69,14 @@ type Image struct {
 	handover handoverImage
 }
 
+// Config returns the number of the config that the group is at, or 0 if there is none.
+func (m *Image) Config() uint64 {
+	if m.handover.config == nil {
+		return 0
+	}
+	return m.handover.config.Num
+}
+
 // Image returns the present state. It takes some microseconds, however large that
 // is; the store copies what it changes from then on, once.
 func (s *Store) Image() *Image {

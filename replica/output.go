@@ -124,7 +124,6 @@ type SnapshotInfo struct {
 // SnapshotHeader is what a snapshot says of itself besides the records.
 type SnapshotHeader struct {
 	Slot    paxos.Slot // everything up to here is in it
-	Config  uint64     // number of the shardmaster's config in force
 	LogTime int64      // ns since the Unix epoch
 	State   []byte     // hard state: ballot and epoch vector
 }

@@ -203,7 +203,7 @@ func (n *Node) saveSnapshot(task *replica.SnapshotTask) (replica.SnapshotInfo, e
 	h := task.Header
 	info, err := snapshot.CreateGently(n.dir.snapshotPath(), snapshot.Header{
 		Cluster: n.cluster.Load(), Group: n.opts.Group,
-		Slot: uint64(h.Slot), Config: h.Config, LogTime: h.LogTime, State: h.State,
+		Slot: uint64(h.Slot), Config: task.Image.(image).Config(), LogTime: h.LogTime, State: h.State,
 	}, func(add func([]byte) error) error {
 		return task.Image.Records(func(record []byte) error {
 			select {

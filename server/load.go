@@ -107,7 +107,7 @@ func readSnapshot(s service, path string) (*replica.LoadedSnapshot, error) {
 	}
 	h := rd.Header()
 	return &replica.LoadedSnapshot{
-		Header:  replica.SnapshotHeader{Slot: paxos.Slot(h.Slot), Config: h.Config, LogTime: h.LogTime, State: h.State},
+		Header:  replica.SnapshotHeader{Slot: paxos.Slot(h.Slot), LogTime: h.LogTime, State: h.State},
 		Machine: m,
 	}, nil
 }

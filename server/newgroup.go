@@ -111,10 +111,11 @@ func (s *Survivor) WriteGenesis(file string) (snapshot.Info, error) {
 		return snapshot.Info{}, fmt.Errorf("write genesis: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
+	held := s.machine.Image().(image)
 	info, err := snapshot.Create(tmp, snapshot.Header{
-		Cluster: randomUint64(), Group: uint64(s.Identity.Group), Slot: uint64(s.Slot),
+		Cluster: randomUint64(), Group: uint64(s.Identity.Group), Slot: uint64(s.Slot), Config: held.Config(),
 		LogTime: s.LogTime.UnixNano(), State: paxos.AppendHardState(nil, h),
-	}, s.machine.Image().Records)
+	}, held.Records)
 	if err == nil {
 		err = os.Rename(info.Path, file)
 	}

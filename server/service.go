@@ -37,6 +37,13 @@ type machine interface {
 	holds() string
 }
 
+// image is a view of a machine of this package.
+type image interface {
+	replica.Image
+	// Config returns the number of the config that is in force; 0: there is none.
+	Config() uint64
+}
+
 // prepared is a client's command with nothing wrong in itself.
 type prepared struct {
 	spec    *kv.Spec

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"diskv/paxos"
 	"diskv/server"
 	"diskv/shard"
+	"diskv/snapshot"
 )
 
 // cluster is groups in this process, and their shardmasters.
@@ -337,6 +339,20 @@ func TestGroupThatHasNotJoinedSaysSo(t *testing.T) {
 	for _, bad := range []string{"DISKV.SETTLED 16384", "DISKV.SETTLED -1", "DISKV.SETTLED x", "DISKV.SETTLED 1 2"} {
 		require.Contains(t, m.do(bad), "-ERR DISKV.SETTLED takes the number of a shard", bad)
 	}
+}
+
+// TestSnapshotNamesTheConfig that was in force.
+func TestSnapshotNamesTheConfig(t *testing.T) {
+	t.Parallel()
+	often := func(o *server.Options) { o.Replica.SnapshotMinBytes = 1 }
+	c := startCluster(t, 1, 1, often)
+	num := uint64(c.change("MOVE 0-9 1")) // which changes nothing
+	m := c.groups[0].dial(0)
+	require.Eventually(t, func() bool {
+		m.do("SET k v")
+		info, ok, err := snapshot.Newest(filepath.Join(c.groups[0].opts[0].Dir, "snapshot"))
+		return err == nil && ok && info.Header.Config == num
+	}, patience, 5*time.Millisecond)
 }
 
 func TestGroupByItselfMovesNothing(t *testing.T) {

@@ -42,13 +42,17 @@ const (
 type Image struct {
 	kept    [][]byte
 	groups  []group
+	newest  uint64 // number of the last of kept
 	slot    uint64
 	logTime int64
 }
 
+// Config returns the number of the newest config.
+func (i *Image) Config() uint64 { return i.newest }
+
 // Image returns the present state. It copies a few bytes for each config and group.
 func (m *Machine) Image() *Image {
-	return &Image{kept: slices.Clone(m.kept), groups: slices.Clone(m.groups), slot: m.slot, logTime: m.logTime}
+	return &Image{kept: slices.Clone(m.kept), groups: slices.Clone(m.groups), newest: m.newest.Num, slot: m.slot, logTime: m.logTime}
 }
 
 // Bytes returns about how many bytes the records of an image would have.

@@ -201,10 +201,10 @@ func restoreMachine(n *node, records [][]byte) (*machine, error) {
 
 // encodeSnapshot makes the file of a snapshot:
 //
-//	slot u64 | config u64 | log time i64 | state | records
+//	slot u64 | log time i64 | state | records
 func encodeSnapshot(h replica.SnapshotHeader, img replica.Image) ([]byte, error) {
 	var b []byte
-	for _, v := range []uint64{uint64(h.Slot), h.Config, uint64(h.LogTime)} {
+	for _, v := range []uint64{uint64(h.Slot), uint64(h.LogTime)} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	b = wire.AppendBytes(b, h.State)
@@ -222,7 +222,7 @@ const maxField = 1 << 28
 func decodeSnapshot(n *node, file []byte) (*replica.LoadedSnapshot, error) {
 	r := wire.NewReader(file)
 	l := &replica.LoadedSnapshot{Header: replica.SnapshotHeader{
-		Slot: paxos.Slot(r.Uint64()), Config: r.Uint64(), LogTime: r.Int64(), State: r.Bytes(maxField),
+		Slot: paxos.Slot(r.Uint64()), LogTime: r.Int64(), State: r.Bytes(maxField),
 	}}
 	var records [][]byte
 	for r.Err() == nil && r.Len() > 0 {
