@@ -305,12 +305,12 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.http != nil {
 		n.http.close()
 	}
+	if n.forwardLinks != nil {
+		n.forwardLinks.close() // no client may wait for another member any more
+	}
 	n.clients.close()
 	n.transport.Close()
 	stopDirectory()
-	if n.forwardLinks != nil {
-		n.forwardLinks.close()
-	}
 	if n.mover != nil {
 		n.mover.close()
 	}

@@ -25,8 +25,9 @@ type outbound struct {
 	greeting [][][]byte // commands with which a connection begins
 
 	mu     sync.Mutex
-	idle   map[string][]*link
-	good   map[string]string // which of some servers answered last
+	open   map[*link]struct{} // all there are
+	idle   map[string][]*link // those that are not in use, by address
+	good   map[string]string  // which of some servers answered last
 	closed bool
 }
 
@@ -46,17 +47,18 @@ const (
 )
 
 func newOutbound(maxReply int64) *outbound {
-	return &outbound{maxReply: maxReply, idle: make(map[string][]*link), good: make(map[string]string)}
+	return &outbound{
+		maxReply: maxReply,
+		open:     make(map[*link]struct{}), idle: make(map[string][]*link), good: make(map[string]string),
+	}
 }
-
-var errOutboundClosed = errors.New("the node is stopping")
 
 // link returns a connection that is not in use.
 func (o *outbound) link(ctx context.Context, addr string) (*link, error) {
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
-		return nil, errOutboundClosed
+		return nil, errStopped
 	}
 	if n := len(o.idle[addr]); n > 0 {
 		l := o.idle[addr][n-1]
@@ -75,13 +77,21 @@ func (o *outbound) link(ctx context.Context, addr string) (*link, error) {
 		return nil, err
 	}
 	l := &link{conn: conn, in: resp.NewReplyReader(conn, resp.ReplyOptions{MaxReply: o.maxReply})}
+	o.mu.Lock()
+	o.open[l] = struct{}{}
+	stopped := o.closed
+	o.mu.Unlock()
+	if stopped {
+		o.drop(l)
+		return nil, errStopped
+	}
 	for _, args := range o.greeting {
 		v, err := l.roundTrip(ctx, [][]byte{resp.AppendCommand(nil, args...)})
 		if err == nil {
 			err = v[0].Err()
 		}
 		if err != nil {
-			_ = conn.Close()
+			o.drop(l)
 			return nil, fmt.Errorf("%s does not speak diskv: %w", addr, err)
 		}
 	}
@@ -91,24 +101,31 @@ func (o *outbound) link(ctx context.Context, addr string) (*link, error) {
 // put keeps a connection for later.
 func (o *outbound) put(addr string, l *link) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed || len(o.idle[addr]) >= maxIdleLinks {
-		_ = l.conn.Close()
-		return
+	keep := !o.closed && len(o.idle[addr]) < maxIdleLinks
+	if keep {
+		o.idle[addr] = append(o.idle[addr], l)
 	}
-	o.idle[addr] = append(o.idle[addr], l)
+	o.mu.Unlock()
+	if !keep {
+		o.drop(l)
+	}
 }
 
-// close closes the connections that are not in use. Those in use end with the
-// contexts of their calls.
+// drop closes a connection that is of no use any more.
+func (o *outbound) drop(l *link) {
+	o.mu.Lock()
+	delete(o.open, l)
+	o.mu.Unlock()
+	_ = l.conn.Close()
+}
+
+// close closes all connections. Calls under way end with an error.
 func (o *outbound) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
-	for _, links := range o.idle {
-		for _, l := range links {
-			_ = l.conn.Close()
-		}
+	for l := range o.open {
+		_ = l.conn.Close()
 	}
 	o.idle = nil
 }
@@ -133,12 +150,12 @@ func (o *outbound) exchange(ctx context.Context, addr string, cmds [][]byte) ([]
 			return nil, fmt.Errorf("%w: %w", errNotSent, err)
 		}
 		if l.in.Buffered() > 0 || l.dead() {
-			_ = l.conn.Close() // it was closed over there while nobody used it
+			o.drop(l) // it was closed over there while nobody used it
 			continue
 		}
 		replies, err := l.roundTrip(ctx, cmds)
 		if err != nil {
-			_ = l.conn.Close()
+			o.drop(l)
 			return replies, fmt.Errorf("%s: %w", addr, err)
 		}
 		o.put(addr, l)
@@ -198,28 +215,31 @@ func (l *link) dead() bool {
 
 // ask puts a question to a group that any of its members may answer, and that may
 // be put twice: it goes on to the next member, or to the one that MOVED names, until
-// one knows the answer.
+// one knows the answer; else it returns the last refusal. No member is asked twice.
 func (o *outbound) ask(ctx context.Context, servers []string, args [][]byte) (resp.Value, error) {
 	group := strings.Join(servers, ",")
 	o.mu.Lock()
 	first := o.good[group]
 	o.mu.Unlock()
-	queue := make([]string, 0, len(servers)+maxHops+1)
+	queue := slices.Clone(servers)
 	if first != "" {
-		queue = append(queue, first)
+		queue = slices.Insert(queue, 0, first)
 	}
-	for _, s := range servers {
-		if s != first {
-			queue = append(queue, s)
-		}
-	}
-	var v resp.Value
+	asked := make(map[string]bool)
+	var refusal resp.Value
 	err := errors.New("no address is known")
 	for hops := 0; len(queue) > 0; {
 		addr := queue[0]
 		queue = queue[1:]
-		v, err = o.call(ctx, addr, args)
-		if err != nil {
+		if asked[addr] {
+			continue
+		}
+		asked[addr] = true
+		v, failure := o.call(ctx, addr, args)
+		if failure != nil {
+			if refusal.Kind == 0 {
+				err = failure
+			}
 			continue
 		}
 		var reply resp.ErrorReply
@@ -227,12 +247,16 @@ func (o *outbound) ask(ctx context.Context, servers []string, args [][]byte) (re
 			o.remember(group, addr)
 			return v, nil
 		}
-		if to, ok := movedTo(reply); ok && hops < maxHops {
+		to, moved := movedTo(reply)
+		if moved && hops < maxHops {
 			hops++
-			queue = append([]string{to}, queue...)
+			queue = slices.Insert(queue, 0, to)
+		}
+		if !moved || refusal.Kind == 0 { // where to ask is no answer, if there is one
+			refusal, err = v, nil
 		}
 	}
-	return v, err
+	return refusal, err
 }
 
 // remember has the next question of a group begin at an address.
