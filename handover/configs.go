@@ -114,13 +114,18 @@ func (m *Mover) onGroups(v resp.Value, err error) {
 	g, ok := findGroup(v, m.opts.Group)
 	switch {
 	case !ok && m.state.Config == nil:
-		m.problem = fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS... makes it serve shards", m.opts.Group, m.opts.Group)
+		m.problem = NoConfig(m.opts.Group)
 	case ok && g.settled > 0 && m.state.Config == nil:
 		m.problem = fmt.Sprintf("the shardmasters know group %d as one that has data of config %d, and this one has none: it is another group, give it another --group", m.opts.Group, g.settled)
 	case ok:
 		m.first.joined, m.problem = g.joined, ""
 		m.again(&m.config, 0)
 	}
+}
+
+// NoConfig says what a group waits for that is in no config, and what makes it go on.
+func NoConfig(id shard.GroupID) string {
+	return fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS... makes it serve shards", id, id)
 }
 
 // groupEntry is what the shardmasters know of a group.

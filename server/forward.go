@@ -62,13 +62,10 @@ func (c *client) finishForward() {
 	defer cancel()
 	replies, err := c.node.forwardLinks.exchange(ctx, f.addr, f.cmds)
 	for i := range f.cmds {
-		switch {
-		case i < len(replies):
+		if i < len(replies) {
 			c.answerForwarded(ctx, f.cmds[i], f.write[i], replies[i])
-		case errors.Is(err, errNotSent) || !f.write[i]:
-			c.fail("CLUSTERDOWN member " + f.addr + " cannot be reached; the command was not executed")
-		default:
-			c.fail("UNKNOWNRESULT the command was passed on to " + f.addr + " and may have been executed: the answer did not come")
+		} else {
+			c.unanswered(f.addr, f.write[i], err)
 		}
 	}
 	*f = forwarding{}
@@ -87,22 +84,27 @@ func (c *client) answerForwarded(ctx context.Context, cmd []byte, write bool, v 
 			break
 		}
 		next, err := c.node.forwardLinks.exchange(ctx, addr, [][]byte{cmd})
-		switch {
-		case len(next) == 1:
-			v = next[0]
-			continue
-		case errors.Is(err, errNotSent) || !write:
-			c.fail("CLUSTERDOWN member " + addr + " cannot be reached; the command was not executed")
-		default:
-			c.fail("UNKNOWNRESULT the command was passed on to " + addr + " and may have been executed: the answer did not come")
+		if len(next) == 0 {
+			c.unanswered(addr, write, err)
+			return
 		}
-		return
+		v = next[0]
 	}
 	if strings.HasPrefix(string(v.Str), "MOVED ") && v.Kind == resp.KindError {
 		c.fail("CLUSTERDOWN it is not settled who serves the key")
 		return
 	}
 	c.reply(resp.AppendValue(nil, v))
+}
+
+// unanswered answers a command to which the member that it was passed on to gave no
+// reply.
+func (c *client) unanswered(addr string, write bool, err error) {
+	if errors.Is(err, errNotSent) || !write {
+		c.fail("CLUSTERDOWN member " + addr + " cannot be reached; the command was not executed")
+		return
+	}
+	c.fail("UNKNOWNRESULT the command was passed on to " + addr + " and may have been executed: the answer did not come")
 }
 
 // follow has a command executed where MOVED says, in place of this member.

@@ -24,14 +24,11 @@ type shardMover struct {
 	store   *kv.Store // that state is of
 	version uint64    // of state
 	state   kv.Handover
+	shown   bool // the shard table that is published is of state
 	due     bool // something has happened since the last step
+	stepAt  time.Duration
 	problem string
 	saidAt  time.Duration // when problem was reported
-
-	shown        *kv.Store // that the shard table is of which is published
-	shownVersion uint64
-	kept         kv.Handover // of what is shown
-	stepAt       time.Duration
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -58,12 +55,17 @@ const maxChunkReply = maxMaxValue + (2 << 20)
 // from the group's state.
 type movedShards struct{}
 
+// observe takes note of where the group stands, if that has changed.
+func (m *shardMover) observe(store *kv.Store) {
+	if v := store.HandoverVersion(); m.version != v || m.store != store {
+		m.state, m.store, m.version = store.Handover(), store, v
+		m.shown, m.due = false, true
+	}
+}
+
 // step has the mover look at where the group stands.
 func (m *shardMover) step(r *replica.Replica, now time.Duration) {
-	store := storeOf(r)
-	if v := store.HandoverVersion(); m.version != v || m.store != store {
-		m.state, m.store, m.version, m.due = store.Handover(), store, v, true
-	}
+	m.observe(storeOf(r))
 	if !m.due && now < m.stepAt+tickInterval {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"diskv/handover"
 	"diskv/kv"
 	"diskv/paxos"
 	"diskv/shard"
@@ -154,7 +155,7 @@ func (n *Node) awaitChange(shown *shardTable, deadline time.Time) bool {
 }
 
 func (n *Node) whyNoConfig() string {
-	return fmt.Sprintf("group %d is in no config yet: diskvctl shard join %d ADDRESS... makes it serve shards", n.opts.Group, n.opts.Group)
+	return handover.NoConfig(shard.GroupID(n.opts.Group))
 }
 
 // onItsWay tells whether a command on a shard has to wait before it is known where
@@ -197,17 +198,14 @@ func (t *shardTable) moving(id shard.ID) bool {
 
 // publish shows the clients where the shards are, if that has changed.
 func (m *shardMover) publish(store *kv.Store) {
+	m.observe(store)
 	old := m.node.shards.Load()
-	same := old != nil && m.shown == store && m.shownVersion == store.HandoverVersion()
-	if !same {
-		m.kept = store.Handover()
-	}
-	untaken := m.mover.Untaken(m.kept)
-	if same && slices.Equal(old.untaken, untaken) {
+	untaken := m.mover.Untaken(m.state)
+	if m.shown && slices.Equal(old.untaken, untaken) {
 		return
 	}
-	m.shown, m.shownVersion = store, store.HandoverVersion()
-	next := &shardTable{config: m.kept.Config, placed: m.placed(store, &m.kept), untaken: untaken, changed: make(chan struct{})}
+	m.shown = true
+	next := &shardTable{config: m.state.Config, placed: m.placed(), untaken: untaken, changed: make(chan struct{})}
 	for id := range shard.ID(shard.Count) {
 		next.states[id] = store.ShardState(id)
 	}
@@ -219,7 +217,8 @@ func (m *shardMover) publish(store *kv.Store) {
 
 // placed returns the config with the shards that move where they are served: those that
 // leave here, those that are awaited at their giver, also if that is no longer a member.
-func (m *shardMover) placed(store *kv.Store, h *kv.Handover) *shard.Config {
+func (m *shardMover) placed() *shard.Config {
+	h := &m.state
 	waiting := slices.ContainsFunc(h.Outgoing, func(d kv.Departure) bool { return d.Waiting > 0 })
 	if h.Config == nil || len(h.Incoming) == 0 && !waiting {
 		return h.Config
@@ -242,11 +241,11 @@ func (m *shardMover) placed(store *kv.Store, h *kv.Handover) *shard.Config {
 		add(in.From)
 	}
 	for id := range shard.ID(shard.Count) {
-		switch store.ShardState(id) {
+		switch m.store.ShardState(id) {
 		case kv.Leaving:
 			c.Owner[id] = h.Group
 		case kv.Awaited:
-			c.Owner[id] = store.AwaitedFrom(id)
+			c.Owner[id] = m.store.AwaitedFrom(id)
 		case kv.Served, kv.Elsewhere:
 		}
 	}
