@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,14 +36,14 @@ func TestUnderLoad(t *testing.T) {
 		}
 		ended <- nil
 	}()
-	followed := make(chan uint64, 1)
+	var followed atomic.Uint64 // the highest slot that was seen
+	ending := make(chan struct{})
 	go func() {
-		last := uint64(0)
+		defer close(ending)
 		_ = Follow(ctx, g.Options[0].Dir, Filter{Kinds: []string{KindBatch}}, func(r *Record) error {
-			last = max(last, r.Slot)
+			followed.Store(max(followed.Load(), r.Slot))
 			return nil
 		})
-		followed <- last
 	}()
 	for snapshots := 0; snapshots < 20; {
 		for _, o := range g.Options {
@@ -53,9 +55,10 @@ func TestUnderLoad(t *testing.T) {
 			}
 		}
 	}
+	require.Eventually(t, func() bool { return followed.Load() > 0 }, 20*time.Second, time.Millisecond, "what is written is followed")
 	stop()
 	require.NoError(t, <-ended)
-	require.NotZero(t, <-followed)
+	<-ending
 
 	var checks []*Check
 	for i, o := range g.Options {
