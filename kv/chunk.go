@@ -200,7 +200,7 @@ func readChunk(chunk []byte) (ChunkHead, []byte, error) {
 		r.Fail(errFlags)
 	}
 	if r.Uint16() != 0 {
-		r.Fail(errReserved)
+		r.Fail(wire.ErrReserved)
 	}
 	h := ChunkHead{
 		Config: r.Uint64(), From: shard.GroupID(r.Uint64()), To: shard.GroupID(r.Uint64()), LogTime: r.Int64(),

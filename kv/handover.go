@@ -110,7 +110,7 @@ func (s *Store) applyHandover(dst, command []byte) []byte {
 	r.Uint8()
 	kind := r.Uint8()
 	if r.Uint16() != 0 {
-		r.Fail(errReserved)
+		r.Fail(wire.ErrReserved)
 	}
 	var apply func(dst []byte) []byte
 	switch kind {

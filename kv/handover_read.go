@@ -40,7 +40,7 @@ func ReadHandover(command []byte) (HandoverCommand, error) {
 	}
 	kind := r.Uint8()
 	if r.Uint16() != 0 {
-		r.Fail(errReserved)
+		r.Fail(wire.ErrReserved)
 	}
 	h := HandoverCommand{}
 	switch kind {

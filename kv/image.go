@@ -3,10 +3,10 @@ package kv
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/google/btree"
 
+	"diskv/internal/record"
 	"diskv/internal/wire"
 	"diskv/shard"
 )
@@ -48,12 +48,11 @@ const (
 	recordOutgoing = 8
 
 	imageFormat     = 1
-	replyNotKept    = 1  // flag of a session
-	entryOverhead   = 16 // of a key, beside key and value
-	sessionOverhead = 32 // of a session, beside its reply
-	recordHead      = 8
-	imageOverhead   = 4*recordHead + 2*16 // one record of each kind
-	recordTarget    = 64 << 10            // bytes after which a record is full
+	replyNotKept    = 1                         // flag of a session
+	entryOverhead   = 16                        // of a key, beside key and value
+	sessionOverhead = 32                        // of a session, beside its reply
+	imageOverhead   = 4*record.HeadBytes + 2*16 // one record of each kind
+	recordTarget    = 64 << 10                  // bytes after which a record is full
 )
 
 // Image is the state at one moment. Another goroutine may read it while the store
@@ -129,7 +128,7 @@ type recordWriter struct {
 }
 
 func (w *recordWriter) begin(kind byte) {
-	w.buf = append(w.buf[:0], kind, 0, 0, 0, 0, 0, 0, 0)
+	w.buf = record.AppendHead(w.buf[:0], kind, 0)
 	w.count = 0
 }
 
@@ -176,7 +175,7 @@ func (w *recordWriter) session(e session) bool {
 // flush hands the record over, if there is one.
 func (w *recordWriter) flush() {
 	if len(w.buf) > 0 && w.err == nil {
-		binary.LittleEndian.PutUint32(w.buf[4:], w.count)
+		record.SetCount(w.buf, w.count)
 		w.err = w.add(w.buf)
 	}
 	w.buf = w.buf[:0]
@@ -186,13 +185,5 @@ func (w *recordWriter) flush() {
 // slot and log time. Replicas that have applied the same slots have the same. It
 // reads everything.
 func (s *Store) Digest() [sha256.Size]byte {
-	h := sha256.New()
-	err := s.Image().Records(func(record []byte) error {
-		_, err := h.Write(record)
-		return err
-	})
-	if err != nil {
-		panic(fmt.Sprintf("kv: a hash failed to write: %v", err)) // documented never to
-	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return record.Digest(s.Image().Records)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"diskv/internal/record"
 	"diskv/internal/wire"
 	"diskv/shard"
 )
@@ -49,9 +50,8 @@ var errNoSession = errors.New("session that cannot be")
 // only what they are.
 func ReadImageRecord(b []byte) (ImageRecord, error) {
 	in := wire.NewReader(b)
-	kind := in.Uint8()
-	in.Fixed(3)
-	rec := ImageRecord{Kind: recordWords[kind], Count: in.Uint32()}
+	kind, count := record.ReadHead(in)
+	rec := ImageRecord{Kind: recordWords[kind], Count: count}
 	if in.Err() == nil && rec.Kind == "" {
 		in.Fail(errKind)
 	}

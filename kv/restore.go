@@ -3,9 +3,9 @@ package kv
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
+	"diskv/internal/record"
 	"diskv/internal/wire"
 	"diskv/shard"
 )
@@ -19,24 +19,15 @@ var ErrRecord = errors.New("record of an image is not valid")
 // other and io.EOF behind the last; a record is not used after the next call.
 func Restore(next func() ([]byte, error)) (*Store, error) {
 	r := restorer{s: New()}
-	for n := uint64(0); ; n++ {
-		record, err := next()
-		if errors.Is(err, io.EOF) {
-			return r.finish()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("restore: record %d: %w", n, err)
-		}
-		if err := r.record(record); err != nil {
-			return nil, fmt.Errorf("restore: record %d: %w: %w", n, ErrRecord, err)
-		}
+	if err := record.Each(next, ErrRecord, r.record); err != nil {
+		return nil, fmt.Errorf("restore: %w", err)
 	}
+	return r.finish()
 }
 
 var (
 	errKind      = errors.New("unknown kind")
 	errOrder     = errors.New("out of order")
-	errReserved  = errors.New("reserved bytes are not zero")
 	errFormat    = errors.New("unknown format: written by a newer version")
 	errIncorrect = errors.New("not as many keys or sessions as the end record says")
 	errEntry     = errors.New("value not allowed in an entry")
@@ -59,13 +50,7 @@ type restorer struct {
 
 func (r *restorer) record(b []byte) error {
 	in := wire.NewReader(b)
-	kind := in.Uint8()
-	for _, b := range in.Fixed(3) {
-		if b != 0 {
-			in.Fail(errReserved)
-		}
-	}
-	count := in.Uint32()
+	kind, count := record.ReadHead(in)
 	section, ok := r.follows(kind)
 	if in.Err() == nil && !ok {
 		in.Fail(errOrder)
@@ -107,7 +92,7 @@ func (r *restorer) record(b []byte) error {
 		r.outgoing(in, count)
 	case recordGroup, recordEnd:
 		if count != 0 {
-			in.Fail(errReserved)
+			in.Fail(wire.ErrReserved)
 		}
 		r.uncounted(in, kind)
 	default:

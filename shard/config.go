@@ -110,7 +110,6 @@ const (
 
 var (
 	errConfigVersion = errors.New("unknown version")
-	errConfigZero    = errors.New("reserved bytes are not zero")
 	errRuns          = errors.New("runs of owners do not fit")
 )
 
@@ -154,7 +153,7 @@ func DecodeConfig(b []byte) (*Config, error) {
 		r.Fail(errConfigVersion)
 	}
 	if string(r.Fixed(3)) != "\x00\x00\x00" {
-		r.Fail(errConfigZero)
+		r.Fail(wire.ErrReserved)
 	}
 	c := &Config{Num: r.Uint64()}
 	c.Groups = readGroups(r)

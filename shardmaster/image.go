@@ -3,8 +3,9 @@ package shardmaster
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"slices"
+
+	"diskv/internal/record"
 )
 
 // The records of an image, in this order: state, one config record for each config
@@ -32,9 +33,8 @@ const (
 	recordEnd    = 36
 
 	imageFormat   = 1
-	recordHead    = 8
 	groupOverhead = 4*8 + 2 + 4 // of an entry, beside its servers
-	imageOverhead = 3*recordHead + 2*16
+	imageOverhead = 3*record.HeadBytes + 2*16
 )
 
 // Image is the state at one moment. Another goroutine may read it while the machine
@@ -58,7 +58,7 @@ func (m *Machine) Image() *Image {
 // Bytes returns about how many bytes the records of an image would have.
 func (m *Machine) Bytes() int64 { return m.bytes + imageOverhead }
 
-func keptSize(encoded []byte) int64 { return recordHead + int64(len(encoded)) }
+func keptSize(encoded []byte) int64 { return record.HeadBytes + int64(len(encoded)) }
 
 // size is what the group takes in an image.
 func (g *group) size() int64 {
@@ -72,33 +72,29 @@ func (g *group) size() int64 {
 // Records calls add with every record of the image, in order, and returns its first
 // error. add must copy what it keeps.
 func (i *Image) Records(add func(record []byte) error) error {
-	buf := appendHead(nil, recordState, imageFormat)
+	buf := record.AppendHead(nil, recordState, imageFormat)
 	buf = binary.LittleEndian.AppendUint64(buf, i.slot)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(i.logTime))
 	if err := add(buf); err != nil {
 		return err
 	}
 	for _, c := range i.kept {
-		buf = append(appendHead(buf[:0], recordConfig, 1), c...)
+		buf = append(record.AppendHead(buf[:0], recordConfig, 1), c...)
 		if err := add(buf); err != nil {
 			return err
 		}
 	}
-	buf = appendHead(buf[:0], recordGroups, uint32(len(i.groups)))
+	buf = record.AppendHead(buf[:0], recordGroups, uint32(len(i.groups)))
 	for n := range i.groups {
 		buf = i.groups[n].append(buf)
 	}
 	if err := add(buf); err != nil {
 		return err
 	}
-	buf = appendHead(buf[:0], recordEnd, 0)
+	buf = record.AppendHead(buf[:0], recordEnd, 0)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(i.kept)))
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(i.groups)))
 	return add(buf)
-}
-
-func appendHead(dst []byte, kind byte, count uint32) []byte {
-	return binary.LittleEndian.AppendUint32(append(dst, kind, 0, 0, 0), count)
 }
 
 func (g *group) append(dst []byte) []byte {
@@ -115,13 +111,5 @@ func (g *group) append(dst []byte) []byte {
 // Digest returns a fingerprint of the whole state. Replicas that have applied the
 // same slots have the same.
 func (m *Machine) Digest() [sha256.Size]byte {
-	h := sha256.New()
-	err := m.Image().Records(func(record []byte) error {
-		_, err := h.Write(record)
-		return err
-	})
-	if err != nil {
-		panic(fmt.Sprintf("shardmaster: a hash failed to write: %v", err)) // documented never to
-	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return record.Digest(m.Image().Records)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"diskv/internal/record"
 	"diskv/internal/wire"
 	"diskv/shard"
 )
@@ -44,9 +45,7 @@ var opWords = map[op]string{
 // into a snapshot. [Restore] is what checks a whole image.
 func ReadImageRecord(b []byte) (string, error) {
 	in := wire.NewReader(b)
-	kind := in.Uint8()
-	in.Fixed(3)
-	count := in.Uint32()
+	kind, count := record.ReadHead(in)
 	word := ""
 	switch kind {
 	case recordState:

@@ -3,9 +3,9 @@ package shardmaster
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
+	"diskv/internal/record"
 	"diskv/internal/wire"
 	"diskv/shard"
 )
@@ -18,24 +18,15 @@ var ErrRecord = errors.New("record of a shardmaster's image is not valid")
 // other and io.EOF behind the last; a record is not used after the next call.
 func Restore(next func() ([]byte, error)) (*Machine, error) {
 	r := restorer{m: &Machine{}}
-	for n := uint64(0); ; n++ {
-		record, err := next()
-		if errors.Is(err, io.EOF) {
-			return r.finish()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("restore: record %d: %w", n, err)
-		}
-		if err := r.record(record); err != nil {
-			return nil, fmt.Errorf("restore: record %d: %w: %w", n, ErrRecord, err)
-		}
+	if err := record.Each(next, ErrRecord, r.record); err != nil {
+		return nil, fmt.Errorf("restore: %w", err)
 	}
+	return r.finish()
 }
 
 var (
 	errKind      = errors.New("unknown kind")
 	errOrder     = errors.New("out of order")
-	errReserved  = errors.New("reserved bytes are not zero")
 	errFormat    = errors.New("unknown format: written by a newer version")
 	errIncorrect = errors.New("not as many configs or groups as the end record says")
 	errCount     = errors.New("count not allowed here")
@@ -49,11 +40,7 @@ type restorer struct {
 
 func (r *restorer) record(b []byte) error {
 	in := wire.NewReader(b)
-	kind := in.Uint8()
-	if string(in.Fixed(3)) != "\x00\x00\x00" {
-		in.Fail(errReserved)
-	}
-	count := in.Uint32()
+	kind, count := record.ReadHead(in)
 	if in.Err() == nil && !r.follows(kind) {
 		in.Fail(errOrder)
 	}
@@ -133,7 +120,7 @@ func (r *restorer) config(b []byte) error {
 func (r *restorer) group(in *wire.Reader) bool {
 	g := group{id: shard.GroupID(in.Uint64()), joined: in.Uint64(), left: in.Uint64(), settled: in.Uint64(), drained: in.Bool()}
 	if in.Uint8() != 0 {
-		in.Fail(errReserved)
+		in.Fail(wire.ErrReserved)
 	}
 	g.servers = readServers(in)
 	if in.Err() == nil {

@@ -31,8 +31,8 @@ var arrows = map[string][]string{
 	"paxos":       {"internal/wire"},
 	"replica":     {"paxos", "internal/wire"},
 	"shard":       {"internal/wire"},
-	"kv":          {"shard", "internal/wire", "internal/resp"},
-	"shardmaster": {"shard", "internal/wire", "internal/resp"},
+	"kv":          {"shard", "internal/record", "internal/wire", "internal/resp"},
+	"shardmaster": {"shard", "internal/record", "internal/wire", "internal/resp"},
 	"handover":    {"kv", "shard", "internal/resp"},
 	"client":      {"shard", "internal/resp"},
 	"server": {
@@ -40,7 +40,8 @@ var arrows = map[string][]string{
 		"internal/resp", "internal/wire",
 	},
 	// Tools read directories with the code of those who write them, and run nothing.
-	"inspect": {"replica", "paxos", "kv", "shard", "shardmaster", "wal", "snapshot"},
+	"inspect":         {"replica", "paxos", "kv", "shard", "shardmaster", "wal", "snapshot"},
+	"internal/record": {"internal/wire"},
 	// What carries bytes between peers knows nothing of what they mean.
 	"server/transport": {"internal/wire"},
 }

@@ -30,6 +30,7 @@ var (
 	ErrTrailing = errors.New("bytes left over behind the last field")
 	ErrTooLong  = errors.New("length above the limit")
 	ErrBadValue = errors.New("value not allowed here")
+	ErrReserved = errors.New("reserved bytes are not zero")
 )
 
 // AppendBytes appends a 32-bit length and then b.
