@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -63,21 +64,28 @@ func (a *app) set() *cobra.Command {
 	return &cobra.Command{
 		Use: "set KEY [VALUE]", Short: "Set a key", Args: cli.Arguments(1, 2),
 		Long: "Set a key to a value; without VALUE, to what standard input holds.\n\n" + onceText,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			value, err := a.value(args)
-			if err != nil {
-				return err
-			}
-			c, ctx, done, err := a.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			if err := c.Put(ctx, args[0], value); err != nil {
+		RunE: a.withValue(func(ctx context.Context, c *client.Client, key string, value []byte) error {
+			if err := c.Put(ctx, key, value); err != nil {
 				return err
 			}
 			return a.result("OK", map[string]any{"ok": true})
-		},
+		}),
+	}
+}
+
+// withValue is a command that does something with a key and a value.
+func (a *app) withValue(do func(ctx context.Context, c *client.Client, key string, value []byte) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		value, err := a.value(args)
+		if err != nil {
+			return err
+		}
+		c, ctx, done, err := a.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer done()
+		return do(ctx, c, args[0], value)
 	}
 }
 
@@ -85,22 +93,13 @@ func (a *app) append() *cobra.Command {
 	return &cobra.Command{
 		Use: "append KEY [VALUE]", Short: "Append to the value of a key", Args: cli.Arguments(1, 2),
 		Long: "Append to the value of a key and print its new length; without VALUE, append what\nstandard input holds.\n\n" + onceText,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			value, err := a.value(args)
-			if err != nil {
-				return err
-			}
-			c, ctx, done, err := a.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			n, err := c.Append(ctx, args[0], value)
+		RunE: a.withValue(func(ctx context.Context, c *client.Client, key string, value []byte) error {
+			n, err := c.Append(ctx, key, value)
 			if err != nil {
 				return err
 			}
 			return a.result(fmt.Sprint(n), map[string]any{"length": n})
-		},
+		}),
 	}
 }
 

@@ -17,13 +17,7 @@ func (a *app) info() *cobra.Command {
 		Long: `Print whose directory it is, how far its log and snapshots go, what it has promised,
 and how many records of which kind the log holds. Exit status 5: part of it cannot be read.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			d, err := inspect.Open(args[0])
-			if err != nil {
-				return err
-			}
-			draw, remove := a.progress()
-			info, err := d.Info(draw)
-			remove()
+			info, err := examine(a, args[0], (*inspect.Directory).Info)
 			if err != nil {
 				return err
 			}

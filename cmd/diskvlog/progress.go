@@ -28,6 +28,18 @@ func (a *app) progress() (inspect.Progress, func()) {
 	return b.draw, b.remove
 }
 
+// examine opens a directory and looks at it, with a progress bar.
+func examine[T any](a *app, dir string, look func(*inspect.Directory, inspect.Progress) (T, error)) (T, error) {
+	d, err := inspect.Open(dir)
+	if err != nil {
+		var nothing T
+		return nothing, err
+	}
+	draw, remove := a.progress()
+	defer remove()
+	return look(d, draw)
+}
+
 // bar is a progress bar.
 type bar struct {
 	out   io.Writer

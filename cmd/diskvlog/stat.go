@@ -17,13 +17,7 @@ func (a *app) stat() *cobra.Command {
 		Long: `Print how large the batches and commands in the log of a data directory are, when they
 came, which commands they are, and which keys they write most.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			d, err := inspect.Open(args[0])
-			if err != nil {
-				return err
-			}
-			draw, remove := a.progress()
-			s, err := d.Stat(draw)
-			remove()
+			s, err := examine(a, args[0], (*inspect.Directory).Stat)
 			if err != nil {
 				return err
 			}
