@@ -3,9 +3,6 @@ package client_test
 import (
 	"context"
 	"fmt"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +10,7 @@ import (
 
 	"diskv/client"
 	"diskv/shard"
+	"diskv/tests/appending"
 	"diskv/tests/inproc"
 )
 
@@ -51,27 +49,7 @@ func TestAppendsWhileShardsMove(t *testing.T) {
 
 	c := open(t, masters.Addrs...)
 	const writers = 16
-	var wg sync.WaitGroup
-	var done atomic.Int64
-	end := make(chan struct{})
-	counts := make([]int, writers)
-	for w := range writers {
-		wg.Go(func() {
-			for {
-				select {
-				case <-end:
-					return
-				default:
-				}
-				if _, err := c.Append(ctx, fmt.Sprint("log-", w), fmt.Appendf(nil, "%d ", counts[w]+1)); err != nil {
-					t.Errorf("writer %d: %v", w, err)
-					return
-				}
-				counts[w]++
-				done.Add(1)
-			}
-		})
-	}
+	load := appending.Start(ctx, t, c, writers)
 	halt := func(g *inproc.Group) {
 		leader := g.Leader()
 		g.Stop(leader)
@@ -86,31 +64,21 @@ func TestAppendsWhileShardsMove(t *testing.T) {
 		func() (uint64, error) { return s.Join(ctx, 1, groups[0].Addrs) },
 		func() (uint64, error) { return s.Leave(ctx, 3) },
 	} {
-		before := done.Load()
 		num, err := step()
 		require.NoError(t, err)
 		halt(groups[i%len(groups)])
 		settled(t, s, num)
-		require.Eventually(t, func() bool { return done.Load() > before+50 }, patience, time.Millisecond, "appends go on")
+		load.AwaitMore(50)
 	}
-	close(end)
-	wg.Wait()
-	for w, n := range counts {
-		var want strings.Builder
-		for i := range n {
-			fmt.Fprintf(&want, "%d ", i+1)
-		}
-		value, _, err := c.Get(ctx, fmt.Sprint("log-", w))
-		require.NoError(t, err)
-		require.Equal(t, want.String(), string(value))
-	}
+	appends := load.Stop()
+	load.RequireAllThereOnce()
 	keys := 0
-	for _, err := range c.Scan(ctx, "log-*") {
+	for _, err := range c.Scan(ctx, appending.Pattern) {
 		require.NoError(t, err)
 		keys++
 	}
 	require.Equal(t, writers, keys, "in all groups")
-	t.Logf("%d appends", done.Load())
+	t.Logf("%d appends", appends)
 }
 
 func TestShardmastersWhoseLeaderStops(t *testing.T) {

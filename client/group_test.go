@@ -6,15 +6,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"diskv/client"
 	"diskv/kv"
 	"diskv/shard"
+	"diskv/tests/appending"
 	"diskv/tests/inproc"
 )
 
@@ -187,48 +186,16 @@ func TestEveryAppendIsThereOnce(t *testing.T) {
 	ctx := patiently(t)
 	c := open(t, g.Addrs...)
 	const writers = 8
-	var wg sync.WaitGroup
-	end := make(chan struct{})
-	counts := make([]int, writers)
-	var done atomic.Int64
-	for w := range writers {
-		wg.Go(func() {
-			for {
-				select {
-				case <-end:
-					return
-				default:
-				}
-				n := counts[w] + 1
-				if _, err := c.Append(ctx, fmt.Sprint("log-", w), fmt.Appendf(nil, "%d ", n)); err != nil {
-					t.Errorf("writer %d: %v", w, err)
-					return
-				}
-				counts[w] = n
-				done.Add(1)
-			}
-		})
-	}
+	load := appending.Start(ctx, t, c, writers)
 	for range 3 {
-		before := done.Load()
-		require.Eventually(t, func() bool { return done.Load() > before+100 }, patience, time.Millisecond, "appends go on")
+		load.AwaitMore(100)
 		leader := g.Leader()
 		g.Stop(leader)
 		g.Run(leader)
 		g.AwaitReady()
 	}
-	close(end)
-	wg.Wait()
-	for w, n := range counts {
-		var want strings.Builder
-		for i := range n {
-			fmt.Fprintf(&want, "%d ", i+1)
-		}
-		value, _, err := c.Get(ctx, fmt.Sprint("log-", w))
-		require.NoError(t, err)
-		require.Equal(t, want.String(), string(value))
-		require.NotZero(t, n)
-	}
+	load.Stop()
+	load.RequireAllThereOnce()
 	require.LessOrEqual(t, c.IdleSessions(), writers)
 }
 

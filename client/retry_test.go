@@ -224,11 +224,18 @@ func TestSilentLeaderIsLeft(t *testing.T) {
 
 func TestSilentConnectionIsLost(t *testing.T) {
 	t.Parallel()
+	options := client.Options{StallTimeout: 50 * time.Millisecond}
 	f := newFake(t, replies(silent, ok))
-	c := openWith(t, client.Options{StallTimeout: 50 * time.Millisecond}, f.addr)
+	c := openWith(t, options, f.addr)
 	require.NoError(t, c.Put(patiently(t), "k", nil))
 	require.Len(t, numbers(f), 2)
-	time.Sleep(100 * time.Millisecond) // idle for longer than that: no fault
+
+	// One that is idle is not, for longer than another takes to be given up.
+	for range 2 {
+		other := newFake(t, replies(silent, ok))
+		require.NoError(t, openWith(t, options, other.addr).Put(patiently(t), "k", nil))
+		require.Len(t, numbers(other), 2)
+	}
 	require.NoError(t, c.Put(patiently(t), "k", nil))
 	require.Len(t, numbers(f), 3)
 }
