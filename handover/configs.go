@@ -7,6 +7,7 @@ import (
 	"diskv/internal/resp"
 	"diskv/kv"
 	"diskv/shard"
+	"diskv/shardmaster"
 )
 
 // first is what a group that has no config yet has learned on the way to one. So
@@ -53,9 +54,9 @@ func (m *Mover) compareOwn() {
 		case err == nil && bytes.Equal(v.Str, own.Append(nil)):
 			m.own, m.problem = own.Num, ""
 			m.again(&m.config, 0)
-		case hasCode(err, CodeCompacted) && own.Held(m.opts.Group) == 0:
+		case hasCode(err, shardmaster.CodeCompacted) && own.Held(m.opts.Group) == 0:
 			m.missed = own.Num + 1 // it left, and was forgotten
-		case err == nil, hasCode(err, CodeNotYet), hasCode(err, CodeCompacted):
+		case err == nil, hasCode(err, shardmaster.CodeNotYet), hasCode(err, shardmaster.CodeCompacted):
 			m.problem = fmt.Sprintf("the shardmasters are not those of this cluster: config %d, at which this group is, is another one there, or none; no shard moves until --shardmasters names the right ones", own.Num)
 		}
 	}, word("DISKV.SHARDS"), word("QUERY"), number(own.Num))
@@ -90,7 +91,7 @@ func (m *Mover) queryConfig(num uint64, use func(*shard.Config)) {
 				return
 			}
 		}
-		if hasCode(err, CodeCompacted) {
+		if hasCode(err, shardmaster.CodeCompacted) {
 			m.missed = num
 		}
 		m.first = first{} // which may be no longer kept by now

@@ -74,8 +74,6 @@ const (
 	CodeNotYet = "NOTYET"
 	// CodeGone: what was asked for was there, and has been let go of.
 	CodeGone = "GONE"
-	// CodeCompacted: the shardmasters no longer keep that config.
-	CodeCompacted = "COMPACTED"
 )
 
 // Mover is the part of a leader that moves shards.

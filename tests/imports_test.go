@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"shard":       {"internal/wire"},
 	"kv":          {"shard", "internal/record", "internal/wire", "internal/resp"},
 	"shardmaster": {"shard", "internal/record", "internal/wire", "internal/resp"},
-	"handover":    {"kv", "shard", "internal/resp"},
+	"handover":    {"kv", "shard", "shardmaster", "internal/resp"},
 	"client":      {"shard", "internal/resp"},
 	"server": {
 		"server", "replica", "paxos", "kv", "handover", "shard", "shardmaster", "wal", "snapshot",
