@@ -163,7 +163,7 @@ func TestPeersDamage(t *testing.T) {
 }
 
 func TestBatchGolden(t *testing.T) {
-	b := batch{origin: paxos.Ballot{Round: 3, Replica: 2}, time: -2, commands: [][]byte{[]byte("hi"), {}}}
+	b := Batch{Origin: paxos.Ballot{Round: 3, Replica: 2}, Time: -2, Commands: [][]byte{[]byte("hi"), {}}}
 	want := golden.Hex(`
 		01                  // version
 		0300000000000000 02 // origin
@@ -173,21 +173,21 @@ func TestBatchGolden(t *testing.T) {
 		00000000
 	`)
 	require.Equal(t, want, appendBatch(nil, b))
-	back, err := decodeBatch(want)
+	back, err := ReadBatch(want)
 	require.NoError(t, err)
 	require.Equal(t, b, back)
-	require.Len(t, appendBatch(nil, batch{}), batchHeaderBytes)
+	require.Len(t, appendBatch(nil, Batch{}), batchHeaderBytes)
 	for n := range want {
-		_, err := decodeBatch(want[:n])
+		_, err := ReadBatch(want[:n])
 		require.Error(t, err, "cut at %d", n)
 	}
-	_, err = decodeBatch(append(want, 0))
+	_, err = ReadBatch(append(want, 0))
 	require.ErrorIs(t, err, wire.ErrTrailing)
 	want[0] = 2
-	_, err = decodeBatch(want)
+	_, err = ReadBatch(want)
 	require.ErrorContains(t, err, "version 2, this program reads version 1")
 	// A count that the input cannot hold costs nothing.
-	_, err = decodeBatch(append(appendBatch(nil, batch{})[:18], 0xff, 0xff, 0xff, 0xff))
+	_, err = ReadBatch(append(appendBatch(nil, Batch{})[:18], 0xff, 0xff, 0xff, 0xff))
 	require.ErrorIs(t, err, wire.ErrShort)
 }
 
@@ -201,11 +201,11 @@ func TestEntryRecordGolden(t *testing.T) {
 		02                  // batch
 		6869                // value
 	`)}, rec)
-	back, err := decodeEntryRecord(rec)
+	back, err := ReadEntry(rec)
 	require.NoError(t, err)
-	require.Equal(t, loggedEntry{Entry: e, commit: 8}, back)
+	require.Equal(t, AcceptedEntry{Entry: e, Commit: 8}, back)
 	rec.Slot = 10
-	_, err = decodeEntryRecord(rec)
+	_, err = ReadEntry(rec)
 	require.ErrorContains(t, err, "filed under slot 10")
 	require.Equal(t, []RecordKind{1, 2}, []RecordKind{RecordState, RecordEntry}, "on disk")
 }
@@ -234,14 +234,14 @@ func FuzzDecodePeers(f *testing.F) {
 }
 
 func FuzzDecodeBatch(f *testing.F) {
-	f.Add(appendBatch(nil, batch{}))
-	f.Add(appendBatch(nil, batch{origin: paxos.Ballot{Round: 1, Replica: 6}, time: 5, commands: [][]byte{[]byte("a"), {}, []byte("bcd")}}))
+	f.Add(appendBatch(nil, Batch{}))
+	f.Add(appendBatch(nil, Batch{Origin: paxos.Ballot{Round: 1, Replica: 6}, Time: 5, Commands: [][]byte{[]byte("a"), {}, []byte("bcd")}}))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		b, err := decodeBatch(in)
+		b, err := ReadBatch(in)
 		if err != nil {
 			return
 		}
-		require.LessOrEqual(t, len(b.commands), len(in)/4, "memory is bounded by the input")
+		require.LessOrEqual(t, len(b.Commands), len(in)/4, "memory is bounded by the input")
 		require.Equal(t, in, appendBatch(nil, b))
 	})
 }
@@ -252,8 +252,8 @@ func FuzzDecodeEntryRecord(f *testing.F) {
 	f.Add(uint64(1), entryRecord(paxos.Entry{Slot: 1, Ballot: paxos.Ballot{Round: 1}, Kind: paxos.KindNoop}, 0).Payload)
 	f.Fuzz(func(t *testing.T, slot uint64, in []byte) {
 		rec := Record{Kind: RecordEntry, Slot: paxos.Slot(slot), Payload: in}
-		if e, err := decodeEntryRecord(rec); err == nil {
-			require.Equal(t, rec, entryRecord(e.Entry, e.commit))
+		if e, err := ReadEntry(rec); err == nil {
+			require.Equal(t, rec, entryRecord(e.Entry, e.Commit))
 		}
 	})
 }

@@ -50,15 +50,9 @@ func (r *Replica) sayHello() {
 }
 
 func (r *Replica) sendHello(to paxos.ReplicaID) {
-	r.sendForm(to, 0, paxos.FormHello{
+	r.sendAs(0, to, paxos.FormHello{
 		Size: uint8(r.id.Size), Lease: r.id.Lease, Service: r.id.Service, Recovering: r.hasLostDisk(),
 		Echo: r.form.lives[to].Nonce,
-	})
-}
-
-func (r *Replica) sendForm(to paxos.ReplicaID, cluster paxos.ClusterID, m paxos.Message) {
-	r.out.Messages = append(r.out.Messages, paxos.Envelope{
-		Cluster: cluster, Group: r.id.Group, From: r.id.Index, To: to, Life: r.id.Life, Message: m,
 	})
 }
 
@@ -79,7 +73,7 @@ func (r *Replica) onFormHello(e paxos.Envelope, m paxos.FormHello) {
 		// late, or has lost its disk. One that recovers itself tells nothing: it
 		// knows only what it was told.
 		if r.id.Phase == PhaseMember {
-			r.sendForm(e.From, r.id.Cluster, paxos.FormGenesis{
+			r.send(e.From, paxos.FormGenesis{
 				Size: uint8(r.id.Size), Lease: r.id.Lease, Service: r.id.Service, Led: r.hasLeader, Vector: r.core.Lives(),
 			})
 		}
@@ -197,9 +191,9 @@ func (r *Replica) IdentityStored() {
 		switch {
 		case id == r.id.Index || r.id.Phase != PhaseMember:
 		case r.id.Index == 0:
-			r.sendForm(id, r.id.Cluster, paxos.FormGenesis{Size: uint8(r.id.Size), Lease: r.id.Lease, Service: r.id.Service, Vector: state.Vector})
+			r.send(id, paxos.FormGenesis{Size: uint8(r.id.Size), Lease: r.id.Lease, Service: r.id.Service, Vector: state.Vector})
 		case id == 0:
-			r.sendForm(id, r.id.Cluster, paxos.FormStored{})
+			r.send(id, paxos.FormStored{})
 		}
 	}
 	r.noteLeader()

@@ -115,19 +115,13 @@ func (r *Replica) tickPeers() {
 		p.sayAt = r.now.Mono + startedInterval
 		for id := range paxos.ReplicaID(r.id.Size) {
 			if id != r.id.Index && !p.told[id] {
-				r.sendPeer(id, paxos.Started{Holding: p.start})
+				r.send(id, paxos.Started{Holding: p.start})
 			}
 		}
 	}
 	if p.dirty && r.now.Mono >= p.storeAt {
 		r.storePeers()
 	}
-}
-
-func (r *Replica) sendPeer(to paxos.ReplicaID, m paxos.Message) {
-	r.out.Messages = append(r.out.Messages, paxos.Envelope{
-		Cluster: r.id.Cluster, Group: r.id.Group, From: r.id.Index, To: to, Life: r.id.Life, Message: m,
-	})
 }
 
 // noteAcknowledged takes note of what this replica acknowledges to others.
@@ -173,7 +167,7 @@ func (r *Replica) onStarted(e paxos.Envelope) {
 }
 
 func (r *Replica) answerStarted(to paxos.ReplicaID, d rememberedDisk) {
-	r.sendPeer(to, paxos.Remembered{Nonce: d.nonce, Holding: d.Holding})
+	r.send(to, paxos.Remembered{Nonce: d.nonce, Holding: d.Holding})
 }
 
 // storePeers has the memory stored, unless that is under way.
@@ -281,6 +275,13 @@ func decodePeers(b []byte) (paxos.ClusterID, peerMemory, error) {
 		return 0, peerMemory{}, fmt.Errorf("PEERS: %w", err)
 	}
 	return cluster, m, nil
+}
+
+// CheckPeers reports what is wrong with the content of the file PEERS. To a replica
+// a wrong one is as good as none.
+func CheckPeers(content []byte) error {
+	_, _, err := decodePeers(content)
+	return err
 }
 
 // restorePeers puts in the content of the file PEERS. What cannot be read, or is of

@@ -80,14 +80,14 @@ func (r *Replica) proposeBatch(cmds [][]byte) (paxos.Slot, bool) {
 	for _, c := range cmds {
 		size += 4 + len(c)
 	}
-	b := batch{origin: r.core.Promised(), time: r.leaderTime(), commands: cmds}
+	b := Batch{Origin: r.core.Promised(), Time: r.leaderTime(), Commands: cmds}
 	return r.core.Propose(paxos.KindBatch, appendBatch(make([]byte, 0, size), b))
 }
 
 // settle answers what this replica had proposed in a slot that is applied now.
 // If another value was chosen there, the commands were not executed and never
 // will be: they were proposed in no other slot.
-func (r *Replica) settle(s paxos.Slot, b batch, replies [][]byte) {
+func (r *Replica) settle(s paxos.Slot, b Batch, replies [][]byte) {
 	p := r.proposals.waiting[s]
 	if p == nil {
 		return
@@ -95,7 +95,7 @@ func (r *Replica) settle(s paxos.Slot, b batch, replies [][]byte) {
 	delete(r.proposals.waiting, s)
 	r.proposals.bytes -= p.bytes
 	for i, t := range p.tokens {
-		if p.origin == b.origin {
+		if p.origin == b.Origin {
 			r.reply(t, Done, replies[i])
 		} else {
 			r.reply(t, NotLeader, nil)

@@ -10,7 +10,7 @@ import (
 
 func TestWhatToolsRead(t *testing.T) {
 	b := paxos.Ballot{Round: 3, Replica: 1}
-	value := appendBatch(nil, batch{origin: b, time: 77, commands: [][]byte{[]byte("one"), []byte("two")}})
+	value := appendBatch(nil, Batch{Origin: b, Time: 77, Commands: [][]byte{[]byte("one"), []byte("two")}})
 	e := paxos.Entry{Slot: 9, Ballot: b, Kind: paxos.KindBatch, Value: value}
 	rec := entryRecord(e, 8)
 	got, err := ReadEntry(rec)

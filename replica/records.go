@@ -7,11 +7,12 @@ import (
 	"diskv/paxos"
 )
 
-// loggedEntry is an accepted entry as it is in the log, with the commit index
-// that rides along.
-type loggedEntry struct {
+// AcceptedEntry is an accepted entry as a record of kind RecordEntry holds it.
+type AcceptedEntry struct {
 	paxos.Entry
-	commit paxos.Slot // true of the log that ends with this record
+	// Commit is the commit index that rides along: it is true of the log that ends
+	// with this record.
+	Commit paxos.Slot
 }
 
 // entryRecord makes the record of an accepted entry:
@@ -23,19 +24,19 @@ func entryRecord(e paxos.Entry, commit paxos.Slot) Record {
 	return Record{Kind: RecordEntry, Slot: e.Slot, Payload: paxos.AppendEntry(payload, e)}
 }
 
-// decodeEntryRecord reads what entryRecord made. The value aliases the payload.
-func decodeEntryRecord(rec Record) (loggedEntry, error) {
+// ReadEntry reads a record of kind RecordEntry. The value aliases the payload.
+func ReadEntry(rec Record) (AcceptedEntry, error) {
 	if len(rec.Payload) < 8 {
-		return loggedEntry{}, fmt.Errorf("log entry of slot %d: %d bytes are too few", rec.Slot, len(rec.Payload))
+		return AcceptedEntry{}, fmt.Errorf("log entry of slot %d: %d bytes are too few", rec.Slot, len(rec.Payload))
 	}
 	e, err := paxos.DecodeEntry(rec.Payload[8:])
 	if err != nil {
-		return loggedEntry{}, err
+		return AcceptedEntry{}, err
 	}
 	if e.Slot != rec.Slot {
-		return loggedEntry{}, fmt.Errorf("log entry of slot %d is filed under slot %d", e.Slot, rec.Slot)
+		return AcceptedEntry{}, fmt.Errorf("log entry of slot %d is filed under slot %d", e.Slot, rec.Slot)
 	}
-	return loggedEntry{Entry: e, commit: paxos.Slot(binary.LittleEndian.Uint64(rec.Payload))}, nil
+	return AcceptedEntry{Entry: e, Commit: paxos.Slot(binary.LittleEndian.Uint64(rec.Payload))}, nil
 }
 
 // ChosenEntries turns records of the log into the chosen entries from slot
@@ -49,7 +50,7 @@ func ChosenEntries(records []Record, from paxos.Slot, limit int) ([]paxos.Entry,
 		if rec.Kind != RecordEntry || rec.Slot < from {
 			continue
 		}
-		e, err := decodeEntryRecord(rec)
+		e, err := ReadEntry(rec)
 		if err != nil {
 			return nil, err
 		}

@@ -168,14 +168,14 @@ func (r *Replica) Replay(rec Record) error {
 			return err
 		}
 	case RecordEntry:
-		e, err := decodeEntryRecord(rec)
+		e, err := ReadEntry(rec)
 		if err != nil {
 			return err
 		}
 		if err := r.core.RestoreEntry(e.Entry); err != nil {
 			return err
 		}
-		if err := r.core.RestoreCommit(e.commit); err != nil {
+		if err := r.core.RestoreCommit(e.Commit); err != nil {
 			return err
 		}
 	default:
@@ -394,18 +394,18 @@ func (r *Replica) apply(entries []paxos.Entry) error {
 	for _, e := range entries {
 		if e.Kind != paxos.KindBatch {
 			r.machine.Begin(uint64(e.Slot), r.logTime)
-			r.settle(e.Slot, batch{}, nil)
+			r.settle(e.Slot, Batch{}, nil)
 			continue
 		}
-		b, err := decodeBatch(e.Value)
+		b, err := ReadBatch(e.Value)
 		if err != nil {
 			return fmt.Errorf("slot %d: %w", e.Slot, err)
 		}
-		r.logTime = max(r.logTime, b.time)
+		r.logTime = max(r.logTime, b.Time)
 		r.machine.Begin(uint64(e.Slot), r.logTime)
 		waiting := r.proposals.waiting[e.Slot] != nil
 		var replies [][]byte
-		for _, c := range b.commands {
+		for _, c := range b.Commands {
 			start := len(r.arena)
 			r.arena = r.machine.Apply(r.arena, c)
 			if waiting {
@@ -432,6 +432,16 @@ func (r *Replica) followLogTime() {
 	if r.leading {
 		r.clockBase = max(r.clockBase, t-int64(r.now.Mono-r.clockMono))
 	}
+}
+
+// send has a message leave for another member.
+func (r *Replica) send(to paxos.ReplicaID, m paxos.Message) { r.sendAs(r.id.Cluster, to, m) }
+
+// sendAs is send in the name of a cluster, or of none, which a hello is in.
+func (r *Replica) sendAs(cluster paxos.ClusterID, to paxos.ReplicaID, m paxos.Message) {
+	r.out.Messages = append(r.out.Messages, paxos.Envelope{
+		Cluster: cluster, Group: r.id.Group, From: r.id.Index, To: to, Life: r.id.Life, Message: m,
+	})
 }
 
 func (r *Replica) event(text string, attrs ...any) {

@@ -199,12 +199,9 @@ func (r *Replica) startTransfer(to paxos.ReplicaID) {
 
 func (r *Replica) sendChunk(to paxos.ReplicaID, t *transfer, data []byte) {
 	t.sentAt = r.now.Mono
-	r.out.Messages = append(r.out.Messages, paxos.Envelope{
-		Cluster: r.id.Cluster, Group: r.id.Group, From: r.id.Index, To: to, Life: r.id.Life,
-		Message: paxos.SnapshotChunk{
-			Ballot: r.core.Promised(), Slot: t.info.Slot, Digest: t.info.Digest, Size: uint64(t.info.Size),
-			Offset: uint64(t.acked), Data: data,
-		},
+	r.send(to, paxos.SnapshotChunk{
+		Ballot: r.core.Promised(), Slot: t.info.Slot, Digest: t.info.Digest, Size: uint64(t.info.Size),
+		Offset: uint64(t.acked), Data: data,
 	})
 }
 
@@ -369,8 +366,5 @@ func (r *Replica) install(in *incoming, loaded *LoadedSnapshot) {
 }
 
 func (r *Replica) ackSnapshot(to paxos.ReplicaID, b paxos.Ballot, info SnapshotInfo, offset int64, installed bool) {
-	r.out.Messages = append(r.out.Messages, paxos.Envelope{
-		Cluster: r.id.Cluster, Group: r.id.Group, From: r.id.Index, To: to, Life: r.id.Life,
-		Message: paxos.SnapshotAck{Ballot: b, Slot: info.Slot, Digest: info.Digest, Offset: uint64(offset), Installed: installed},
-	})
+	r.send(to, paxos.SnapshotAck{Ballot: b, Slot: info.Slot, Digest: info.Digest, Offset: uint64(offset), Installed: installed})
 }

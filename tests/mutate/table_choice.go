@@ -110,8 +110,8 @@ func choice() []mutation {
 			name: "origin-ignored", section: "Outcomes",
 			rule: "a command counts as executed only if the batch that it was proposed in was chosen",
 			edits: []edit{{"replica/proposals.go",
-				`if p.origin == b.origin {`,
-				`if p.origin == b.origin || i < len(replies) {`}},
+				`if p.origin == b.Origin {`,
+				`if p.origin == b.Origin || i < len(replies) {`}},
 			catch: []command{named("./replica", "^TestDeposed$"), simulation(500)},
 		},
 		{
@@ -124,8 +124,8 @@ func choice() []mutation {
 			name: "log-time-goes-back", section: "Log time",
 			rule: "applying takes the later of log time and the batch's stamp",
 			edits: []edit{{"replica/replica.go",
-				`r.logTime = max(r.logTime, b.time)`,
-				`r.logTime = b.time`}},
+				`r.logTime = max(r.logTime, b.Time)`,
+				`r.logTime = b.Time`}},
 			catch: []command{named("./replica", "^TestLogTime"), simulation(200)},
 		},
 	}
