@@ -57,8 +57,9 @@ func TestValuesUpToTheLimit(t *testing.T) {
 
 func TestLargeValueGoesThroughAGroup(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := startGroup(t, 3, func(o *server.Options) { o.Replica.RequestTimeout = patience }) // it is not about how long that takes
 	c := g.dial(g.leader())
+	c.Timeout = patience
 	value := strings.Repeat("0123456789abcdef", 8<<20/16)
 	require.Equal(t, "OK", c.args("SET", "k", value))
 	require.Equal(t, sha256.Sum256([]byte(value)), sha256.Sum256([]byte(c.text("GET k"))))

@@ -47,6 +47,10 @@ func (n *Node) loop(stop <-chan struct{}) {
 			n.mover.step(n.replica, now.Mono)
 		}
 		n.carryOut(n.replica.Output())
+		for _, done := range n.seen {
+			close(done)
+		}
+		n.seen = n.seen[:0]
 	}
 }
 

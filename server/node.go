@@ -44,8 +44,9 @@ type Node struct {
 	saver *diskWorker // writes and removes snapshots
 
 	// The loop's.
-	syncs  []pendingSync // in order
-	outbox []heldBack    // in order
+	syncs  []pendingSync   // in order
+	outbox []heldBack      // in order
+	seen   []chan struct{} // who waits for the next output to be carried out
 
 	receiving receiving // the disk worker's
 
@@ -406,10 +407,11 @@ func (n *Node) receive(from uint8, payload []byte) {
 	n.inbox.put(func(r *replica.Replica) { r.Receive(e) })
 }
 
-// do runs f on the loop and waits for it.
+// do runs f on the loop and waits until what the replica wanted done by then is
+// carried out: what f has seen is what clients are answered by from then on.
 func (n *Node) do(f func(r *replica.Replica)) error {
 	done := make(chan struct{})
-	if !n.inbox.put(func(r *replica.Replica) { f(r); close(done) }) {
+	if !n.inbox.put(func(r *replica.Replica) { f(r); n.seen = append(n.seen, done) }) {
 		return errStopped
 	}
 	select {
