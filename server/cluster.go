@@ -4,8 +4,15 @@ import (
 	"strings"
 
 	"diskv/internal/resp"
+	"diskv/kv"
 	"diskv/shard"
 )
+
+// clusterHandlers are CLUSTER.
+var clusterHandlers = []handler{
+	{&kv.Spec{Name: "cluster", Arity: -2, Flags: kv.Stale, Group: "cluster", Since: "3.0.0", Complexity: "O(N)",
+		Summary: "Describes the cluster."}, cluster},
+}
 
 // cluster is CLUSTER SLOTS, SHARDS, NODES, INFO, MYID and KEYSLOT.
 func cluster(c *client, args [][]byte) {
@@ -32,16 +39,6 @@ func cluster(c *client, args [][]byte) {
 	default:
 		c.unknownSubcommand(args)
 	}
-}
-
-// readOnly is READONLY and READWRITE. Every read is linearizable here: a follower
-// answers MOVED to who would be content with less, too.
-func readOnly(c *client, _ [][]byte) {
-	if !c.node.clustered() {
-		c.fail("ERR This instance has cluster support disabled")
-		return
-	}
-	c.out = resp.AppendSimple(c.out, "OK")
 }
 
 func boolInt(b bool) int {

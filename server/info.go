@@ -8,10 +8,17 @@ import (
 	"time"
 
 	"diskv/internal/resp"
+	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
 	"diskv/server/transport"
 )
+
+// infoHandlers are INFO.
+var infoHandlers = []handler{
+	{&kv.Spec{Name: "info", Arity: -1, Flags: kv.Loading | kv.Stale, Group: "server", Since: "1.0.0", Complexity: "O(1)",
+		Summary: "Describes the server in numbers."}, info},
+}
 
 // Status is what an operator wants to know of a node.
 type Status struct {

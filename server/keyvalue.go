@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 
+	"diskv/internal/resp"
 	"diskv/kv"
 	"diskv/replica"
 	"diskv/shard"
@@ -40,6 +41,16 @@ func (s keyStore) describe(st *Status) {
 }
 
 func (s keyStore) holds() string { return fmt.Sprintf("%d keys, %d sessions", s.Keys(), s.Sessions()) }
+
+// groupHandlers are the commands of key/value groups alone.
+var groupHandlers = []handler{
+	{&kv.Spec{Name: "diskv.session", Arity: 1, Flags: kv.Fast, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+		Summary: "Returns a fresh session id for DISKV.ONCE."}, session},
+	{&kv.Spec{Name: "diskv.pull", Arity: 5, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(N)",
+		Summary: "Returns a piece of the shards that a config moves to another group."}, pull},
+	{&kv.Spec{Name: "diskv.settled", Arity: -1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+		Summary: "Tells how far the group has come in taking configs."}, settled},
+}
 
 func (k keyValue) empty() machine {
 	if k.group == 0 {
@@ -121,4 +132,19 @@ func (n *Node) shardedTopology() topology {
 		t.leaders[shard.GroupID(n.opts.Group)] = int(rt.leader)
 	}
 	return t
+}
+
+// session is DISKV.SESSION.
+func session(c *client, args [][]byte) {
+	var birth int64
+	var leading bool
+	if c.node.do(func(r *replica.Replica) { birth, leading = r.LeaderTime() }) != nil || !leading {
+		if d := c.node.locate(0, false); d != (destination{}) {
+			c.away(d, 0, args, false)
+		} else {
+			c.fail("CLUSTERDOWN " + whyDown(c.node.route.Load()))
+		}
+		return
+	}
+	c.out = resp.AppendBulkString(c.out, kv.NewSessionID(birth, randomUint64()).String())
 }
