@@ -29,6 +29,9 @@ type Output struct {
 
 	Replies []Reply
 
+	// Decided are the batches that this replica had proposed and has applied now.
+	Decided []Decided
+
 	// Identity is to be stored durably in IDENTITY; if it has a State, after a
 	// log whose first state that is has been created. IdentityStored answers.
 	Identity *NewIdentity
@@ -105,6 +108,14 @@ type Reply struct {
 	Token   Token
 	Outcome Outcome
 	Data    []byte // of the state machine; not changed any more
+}
+
+// Decided is a batch of the leader's that has become durable where it must, and was
+// applied.
+type Decided struct {
+	Proposed time.Duration // when, by Time.Mono
+	Commands int
+	Bytes    int // of the commands
 }
 
 // NewIdentity is the identity of a replica that becomes a member, or learns

@@ -24,10 +24,11 @@ type command struct {
 
 // proposal is what this replica has put into a slot.
 type proposal struct {
-	origin paxos.Ballot
-	tokens []Token
-	since  time.Duration
-	bytes  int
+	origin   paxos.Ballot
+	tokens   []Token
+	since    time.Duration // when the first of the commands came
+	proposed time.Duration
+	bytes    int
 }
 
 // Propose asks for a command to be executed through the log. The command must
@@ -67,7 +68,7 @@ func (r *Replica) proposeQueue() {
 			panic(fmt.Sprintf("replica %d: slot %d proposed twice", r.id.Index, slot))
 		}
 		p.waiting[slot] = &proposal{
-			origin: r.core.Promised(), tokens: tokens, since: p.queue[0].since, bytes: size,
+			origin: r.core.Promised(), tokens: tokens, since: p.queue[0].since, proposed: r.now.Mono, bytes: size,
 		}
 		clear(p.queue[:n])
 		p.queue = p.queue[n:]
@@ -94,6 +95,9 @@ func (r *Replica) settle(s paxos.Slot, b Batch, replies [][]byte) {
 	}
 	delete(r.proposals.waiting, s)
 	r.proposals.bytes -= p.bytes
+	if p.origin == b.Origin {
+		r.out.Decided = append(r.out.Decided, Decided{Proposed: p.proposed, Commands: len(p.tokens), Bytes: p.bytes})
+	}
 	for i, t := range p.tokens {
 		if p.origin == b.Origin {
 			r.reply(t, Done, replies[i])

@@ -156,11 +156,12 @@ func (c *client) command(args [][]byte) {
 	}
 	p, refusal := c.node.service.prepare(c.node, args)
 	if refusal != nil {
+		c.node.metrics.refused(args[0])
 		c.finishRun()
 		c.reply(refusal)
 		return
 	}
-	c.node.metrics.count(p.spec)
+	count := c.node.metrics.begin(p.spec)
 	if p.keyed && c.node.onItsWay(p.shard) {
 		c.finishRun() // the command waits, those before it need not
 	}
@@ -168,12 +169,15 @@ func (c *client) command(args [][]byte) {
 		if p.known {
 			c.finishRun()
 		}
-		if !p.known || !c.known(p.encoded) {
-			c.away(d, p.shard, args, p.write)
+		if p.known && c.known(p.encoded) {
+			count.done(false)
+		} else {
+			c.away(d, p.shard, args, p.write, count)
 		}
 		return
 	}
 	if p.growing && p.write && c.node.lowDisk.Load() {
+		count.rejected()
 		c.finishRun()
 		c.fail(fmt.Sprintf("MISCONF the disk of %s has less than %d bytes free: writes that need more are refused until there is room",
 			c.node.opts.Dir, c.node.opts.MinFreeBytes))
@@ -183,7 +187,7 @@ func (c *client) command(args [][]byte) {
 		c.finishRun()
 	}
 	c.run.write = p.write
-	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: p.encoded, shard: p.shard, keyed: p.keyed})
+	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: p.encoded, shard: p.shard, keyed: p.keyed, count: count})
 	c.runBytes += len(p.encoded)
 }
 
@@ -211,11 +215,19 @@ func (c *client) finishRun() {
 		case <-run.done:
 		case <-c.node.ended:
 		}
+		now := time.Since(c.node.started)
 		for i := range run.reqs {
-			c.outcome(&run.reqs[i], run.write)
+			req, start := &run.reqs[i], len(c.out)
+			c.outcome(req, run.write)
+			if failed := isError(c.out[start:]); failed && req.undone(run.write) {
+				req.count.rejected()
+			} else {
+				req.count.doneAt(now, failed)
+			}
 		}
 	} else {
-		for range run.reqs {
+		for i := range run.reqs {
+			run.reqs[i].count.rejected()
 			c.fail("CLUSTERDOWN " + errStopped.Error() + "; the command was not executed")
 		}
 	}
@@ -234,8 +246,7 @@ func (c *client) outcome(req *request, write bool) {
 		c.reply(req.reply)
 	case req.outcome == replica.Overloaded:
 		c.fail("TRYAGAIN too many commands are waiting to be executed; this one was not")
-	case req.outcome == replica.NotLeader, req.outcome == replica.Done, req.outcome == 0 && !write:
-		// Nothing was executed, and nothing will be: the client may repeat it.
+	case req.undone(write): // the client may repeat it
 		c.repeat(req)
 	default:
 		c.fail("UNKNOWNRESULT the command may have been executed, or may yet be: its outcome could not be learned in time")
@@ -283,5 +294,8 @@ func (c *client) reply(resp3 []byte) {
 		c.out = resp.AppendRESP2(c.out, resp3)
 	}
 }
+
+// isError tells whether replies begin with an error.
+func isError(replies []byte) bool { return len(replies) > 0 && replies[0] == '-' }
 
 func (c *client) fail(text string) { c.out = resp.AppendError(c.out, text) }

@@ -60,12 +60,15 @@ func (t *handlerTable) find(name []byte) (*handler, bool) {
 
 // answer checks the number of arguments, runs the command and counts it.
 func (h *handler) answer(c *client, args [][]byte) {
-	c.node.metrics.count(h.spec)
+	count := c.node.metrics.begin(h.spec)
 	if n := h.spec.Arity; n >= 0 && len(args) != n || len(args) < -n {
+		count.rejected()
 		c.wrongArguments(h.spec.Name)
 		return
 	}
+	start := len(c.out)
 	h.run(c, args)
+	count.done(len(c.out) > start && isError(c.out[start:]))
 }
 
 func (c *client) wrongArguments(name string) {

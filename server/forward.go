@@ -15,6 +15,7 @@ type forwarding struct {
 	addr  string
 	cmds  [][]byte // encoded
 	write []bool
+	count []counting
 	bytes int
 }
 
@@ -41,7 +42,7 @@ func forwarded(c *client, _ [][]byte) {
 func (c *client) forwards() bool { return c.node.forwardLinks != nil && !c.forwarded }
 
 // forward adds a command to those that are passed on together.
-func (c *client) forward(addr string, args [][]byte, write bool) {
+func (c *client) forward(addr string, args [][]byte, write bool, count counting) {
 	f := &c.passedOn
 	if len(c.run.reqs) > 0 || f.addr != addr || len(f.cmds) >= maxRun || f.bytes >= maxRunBytes {
 		c.finishRun()
@@ -49,6 +50,7 @@ func (c *client) forward(addr string, args [][]byte, write bool) {
 	f.addr = addr
 	encoded := resp.AppendCommand(nil, args...)
 	f.cmds, f.write = append(f.cmds, encoded), append(f.write, write)
+	f.count = append(f.count, count)
 	f.bytes += len(encoded)
 }
 
@@ -62,11 +64,13 @@ func (c *client) finishForward() {
 	defer cancel()
 	replies, err := c.node.forwardLinks.exchange(ctx, f.addr, f.cmds)
 	for i := range f.cmds {
+		start := len(c.out)
 		if i < len(replies) {
 			c.answerForwarded(ctx, f.cmds[i], f.write[i], replies[i])
 		} else {
 			c.unanswered(f.addr, f.write[i], err)
 		}
+		f.count[i].done(isError(c.out[start:]))
 	}
 	*f = forwarding{}
 }

@@ -16,21 +16,34 @@ func TestMetricsParseAndHaveTheirNames(t *testing.T) {
 	for range 5 {
 		require.Equal(t, "OK", c.do("SET k v"))
 	}
+	require.Contains(t, c.do("SET k v nonsense"), "-ERR")
+	require.Contains(t, c.do("INCR k"), "-ERR")
 	require.Equal(t, "1", c.do("DISKV.ONCE n "+strings.Trim(c.do("DISKV.SESSION"), `"`)+" 1 INCR n"))
 	status, text := g.get(0, "/metrics")
 	require.Equal(t, 200, status)
 	problems, err := promlint.New(strings.NewReader(text)).Lint()
 	require.NoError(t, err, "it parses")
 	require.Empty(t, problems)
-	for _, name := range strings.Fields("commands_total log_sync_seconds log_sync_records log_written_bytes_total ready leading" +
+	for _, name := range strings.Fields("commands_total command_failures_total command_rejections_total command_seconds" +
+		" log_sync_seconds log_sync_records log_written_bytes_total commit_seconds batch_commands batch_bytes ready leading" +
 		" slot_commit slot_applied slot_last ballot_round epoch keys sessions data_bytes snapshot_bytes snapshot_slot" +
 		" commands_queued slots_undecided log_bytes client_connections disk_low") {
 		require.Contains(t, text, "# TYPE diskv_"+name+" ")
 	}
 	require.NotContains(t, text, "diskv_log_sync_seconds_count 0\n")
-	require.Contains(t, text, `diskv_commands_total{command="set"} 5`)
-	require.Contains(t, text, `diskv_commands_total{command="incr"} 1`, "what is in DISKV.ONCE counts as itself")
-	require.Contains(t, text, `diskv_commands_total{command="del"} 0`)
+	for _, line := range []string{
+		`diskv_commands_total{command="set"} 6`,
+		`diskv_command_rejections_total{command="set"} 1`,
+		`diskv_command_seconds_count{command="set"} 5`,
+		`diskv_commands_total{command="incr"} 2`, // what is in DISKV.ONCE counts as itself
+		`diskv_command_failures_total{command="incr"} 1`,
+		`diskv_commands_total{command="del"} 0`,
+		`diskv_commit_seconds_count 7`,
+		`diskv_batch_commands_sum 7`,
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+	require.NotContains(t, text, `diskv_command_seconds_count{command="del"}`)
 	const want = `
 # HELP diskv_ready 1 if the member leads or follows a leader.
 # TYPE diskv_ready gauge

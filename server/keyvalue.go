@@ -140,7 +140,7 @@ func session(c *client, args [][]byte) {
 	var leading bool
 	if c.node.do(func(r *replica.Replica) { birth, leading = r.LeaderTime() }) != nil || !leading {
 		if d := c.node.locate(0, false); d != (destination{}) {
-			c.away(d, 0, args, false)
+			c.away(d, 0, args, false, counting{}) // who answers DISKV.SESSION counts it
 		} else {
 			c.fail("CLUSTERDOWN " + whyDown(c.node.route.Load()))
 		}

@@ -79,6 +79,7 @@ func (n *Node) carryOut(out replica.Output) {
 			req.finish(reply)
 		}
 	}
+	n.metrics.observeDecided(out.Decided)
 	if out.Identity != nil {
 		n.storeIdentity(out.Identity)
 	}

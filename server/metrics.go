@@ -1,114 +1,159 @@
 package server
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"diskv/kv"
+	"diskv/replica"
 )
 
-// metrics are a node's numbers for Prometheus.
+// metrics are a node's numbers: for Prometheus, the status page and INFO. Whoever does
+// something notes it here; to note something is a few atomic additions.
 type metrics struct {
-	registry    *prometheus.Registry
-	commands    map[*kv.Spec]prometheus.Counter // of every command that there is
-	syncSeconds prometheus.Histogram
-	syncRecords prometheus.Histogram
-	syncBytes   prometheus.Counter
+	registry *prometheus.Registry
+	started  time.Time // of the node
+	table    *kv.Table
+	commands map[*kv.Spec]*commandStats // of every command that there is
+
+	syncTime    histogram // of one write and sync of the log
+	syncRecords histogram // that became durable by one
+	logWritten  atomic.Uint64
+
+	commitTime    histogram // of own batches, from proposed to applied
+	batchCommands histogram
+	batchBytes    histogram
+}
+
+// commandStats are the counts of one command.
+type commandStats struct {
+	spec     *kv.Spec
+	latency  histogram     // of those that were executed, until the reply is there
+	failed   atomic.Uint64 // of those: answered with an error
+	rejected atomic.Uint64 // answered with an error and certainly not executed
+
+	zero atomic.Pointer[commandReading] // what INFO subtracts
 }
 
 func newMetrics(n *Node) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		commands: make(map[*kv.Spec]prometheus.Counter),
-		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "diskv_log_sync_seconds", Help: "Time of one write and sync of the log.",
-			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 18),
-		}),
-		syncRecords: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "diskv_log_sync_records", Help: "Records made durable by one sync of the log.",
-			Buckets: prometheus.ExponentialBuckets(1, 2, 12),
-		}),
-		syncBytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "diskv_log_written_bytes_total", Help: "Bytes appended to the log.",
-		}),
+		registry: prometheus.NewRegistry(), started: n.started,
+		table: n.service.handlers().all, commands: make(map[*kv.Spec]*commandStats),
 	}
-	commands := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "diskv_commands_total", Help: "Commands received from clients, by name.",
-	}, []string{"command"})
-	for _, s := range n.service.handlers().all.All() {
-		m.commands[s] = commands.WithLabelValues(s.Name)
+	for _, s := range m.table.All() {
+		m.commands[s] = &commandStats{spec: s}
 	}
-	m.registry.MustRegister(commands, m.syncSeconds, m.syncRecords, m.syncBytes,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		&statusCollector{node: n})
+	m.registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&statusCollector{node: n}, countCollector{m})
 	return m
 }
 
-// count counts a command of a client.
-func (m *metrics) count(s *kv.Spec) { m.commands[s].Inc() }
-
-func (m *metrics) observeSync(d time.Duration, records, bytes int) {
-	m.syncSeconds.Observe(d.Seconds())
-	m.syncRecords.Observe(float64(records))
-	m.syncBytes.Add(float64(bytes))
+// counting is a command of a client that is being executed. The zero value counts
+// nothing.
+type counting struct {
+	stats *commandStats
+	m     *metrics
+	begun time.Duration // since the node was started
 }
 
-// statusCollector reads the node's status when it is asked.
-type statusCollector struct{ node *Node }
-
-// gauge is a number of the status.
-type gauge struct {
-	desc  *prometheus.Desc
-	value func(n *Node, s *Status) float64
+// begin notes that a command is begun. Exactly one of done and rejected is to follow.
+func (m *metrics) begin(s *kv.Spec) counting {
+	return counting{stats: m.commands[s], m: m, begun: time.Since(m.started)}
 }
 
-var gauges = []gauge{
-	newGauge("ready", "1 if the member leads or follows a leader.", func(_ *Node, s *Status) float64 { return float64(boolInt(s.Ready)) }),
-	newGauge("leading", "1 if the member is the leader.", func(n *Node, s *Status) float64 {
-		return float64(boolInt(s.HasLeader && int(s.Leader) == n.opts.Index))
-	}),
-	newGauge("slot_commit", "Highest slot known as chosen.", func(_ *Node, s *Status) float64 { return float64(s.Commit) }),
-	newGauge("slot_applied", "Highest slot applied.", func(_ *Node, s *Status) float64 { return float64(s.Applied) }),
-	newGauge("slot_last", "Highest slot accepted.", func(_ *Node, s *Status) float64 { return float64(s.Last) }),
-	newGauge("ballot_round", "Round of the promised ballot.", func(_ *Node, s *Status) float64 { return float64(s.Ballot.Round) }),
-	newGauge("epoch", "Recovery epoch.", func(_ *Node, s *Status) float64 { return float64(s.Identity.Life.Epoch) }),
-	newGauge("keys", "Keys held.", func(_ *Node, s *Status) float64 { return float64(s.Keys) }),
-	newGauge("sessions", "Client sessions remembered.", func(_ *Node, s *Status) float64 { return float64(s.Sessions) }),
-	newGauge("data_bytes", "Bytes of keys, values and sessions, about.", func(_ *Node, s *Status) float64 { return float64(s.Data) }),
-	newGauge("config", "Number of the newest config, where there are configs.", func(_ *Node, s *Status) float64 { return float64(s.Config) }),
-	newGauge("config_settled", "Newest config of which the group has every shard.", func(_ *Node, s *Status) float64 { return float64(s.Settled) }),
-	newGauge("shards_served", "Shards that the group answers for.", func(_ *Node, s *Status) float64 { return float64(s.Served) }),
-	newGauge("shards_awaited", "Shards that come from other groups.", func(_ *Node, s *Status) float64 { return float64(s.Awaited) }),
-	newGauge("handovers_outgoing", "Configs and groups for which shards leave, or are kept that have left.", func(_ *Node, s *Status) float64 { return float64(s.Outgoing) }),
-	newGauge("snapshot_bytes", "Size of the newest snapshot.", func(_ *Node, s *Status) float64 { return float64(s.Snapshot.Size) }),
-	newGauge("snapshot_slot", "Slot of the newest snapshot.", func(_ *Node, s *Status) float64 { return float64(s.Snapshot.Slot) }),
-	newGauge("commands_queued", "Commands that wait for a slot.", func(_ *Node, s *Status) float64 { return float64(s.Queued) }),
-	newGauge("slots_undecided", "Slots proposed by this member and not applied.", func(_ *Node, s *Status) float64 { return float64(s.Undecided) }),
-	newGauge("log_bytes", "Size of the log's files.", func(n *Node, _ *Status) float64 { return float64(n.logBytes()) }),
-	newGauge("client_connections", "Open connections of clients.", func(n *Node, _ *Status) float64 { return float64(n.clients.count.Load()) }),
-	newGauge("disk_low", "1 if writes are refused for lack of disk space.", func(n *Node, _ *Status) float64 { return float64(boolInt(n.lowDisk.Load())) }),
-}
-
-func newGauge(name, help string, value func(*Node, *Status) float64) gauge {
-	return gauge{desc: prometheus.NewDesc("diskv_"+name, help, nil, nil), value: value}
-}
-
-// Describe implements prometheus.Collector.
-func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, g := range gauges {
-		ch <- g.desc
+// done notes that the reply is there.
+func (c counting) done(failed bool) {
+	if c.stats != nil {
+		c.doneAt(time.Since(c.m.started), failed)
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
-	s, err := c.node.Status()
-	if err != nil {
+// doneAt is done of one of several commands whose replies came at the same time, since
+// the node was started.
+func (c counting) doneAt(now time.Duration, failed bool) {
+	c.stats.latency.observeTime(now - c.begun)
+	if failed {
+		c.stats.failed.Add(1)
+	}
+}
+
+// rejected notes that the command is refused and was not executed.
+func (c counting) rejected() {
+	if c.stats != nil {
+		c.stats.rejected.Add(1)
+	}
+}
+
+// refused notes that a command was not used rightly, if there is one of that name.
+func (m *metrics) refused(name []byte) {
+	if s, ok := m.table.Lookup(name); ok {
+		m.commands[s].rejected.Add(1)
+	}
+}
+
+// commandReading is what is known of one command at one time.
+type commandReading struct {
+	spec             *kv.Spec
+	latency          distribution // of calls
+	failed, rejected uint64
+}
+
+// calls is how often the command was executed.
+func (r *commandReading) calls() uint64 { return r.latency.count }
+
+// time is how long all of the calls took together.
+func (r *commandReading) time() time.Duration { return time.Duration(r.latency.sum) }
+
+// read reads the counts of one command.
+func (s *commandStats) read() commandReading {
+	return commandReading{spec: s.spec, latency: s.latency.read(), failed: s.failed.Load(), rejected: s.rejected.Load()}
+}
+
+// reset has used count from zero. Prometheus' counters go on.
+func (m *metrics) reset() {
+	for _, s := range m.commands {
+		r := s.read()
+		s.zero.Store(&r)
+	}
+}
+
+// used calls yield with the counts of every command that was tried since the last
+// reset, by name.
+func (m *metrics) used(yield func(r commandReading) bool) {
+	for _, spec := range m.table.All() {
+		s := m.commands[spec]
+		r := s.read()
+		if zero := s.zero.Load(); zero != nil {
+			r.latency = r.latency.since(&zero.latency)
+			r.failed -= zero.failed
+			r.rejected -= zero.rejected
+		}
+		if r.calls()+r.rejected > 0 && !yield(r) {
+			return
+		}
+	}
+}
+
+// observeDecided notes batches of this member that were applied.
+func (m *metrics) observeDecided(batches []replica.Decided) {
+	if len(batches) == 0 {
 		return
 	}
-	for _, g := range gauges {
-		ch <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, g.value(c.node, &s))
+	now := time.Since(m.started)
+	for _, b := range batches {
+		m.commitTime.observeTime(now - b.Proposed)
+		m.batchCommands.observe(uint64(b.Commands))
+		m.batchBytes.observe(uint64(b.Bytes))
 	}
+}
+
+// observeSync notes a write and sync of the log.
+func (m *metrics) observeSync(d time.Duration, records, bytes int) {
+	m.syncTime.observeTime(d)
+	m.syncRecords.observe(uint64(records))
+	m.logWritten.Add(uint64(bytes))
 }

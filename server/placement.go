@@ -253,11 +253,12 @@ func (m *shardMover) placed() *shard.Config {
 }
 
 // away answers a command that is not to be executed here, or has it executed there.
-func (c *client) away(d destination, id shard.ID, args [][]byte, write bool) {
+func (c *client) away(d destination, id shard.ID, args [][]byte, write bool, count counting) {
 	if d.addr != "" && c.forwards() {
-		c.forward(d.addr, args, write)
+		c.forward(d.addr, args, write, count)
 		return
 	}
+	count.rejected()
 	c.finishRun()
 	if d.refusal != "" {
 		c.fail(d.refusal)

@@ -12,6 +12,7 @@ type request struct {
 	encoded []byte
 	shard   shard.ID
 	keyed   bool
+	count   counting
 	outcome replica.Outcome // zero: none, the node has ended
 	reply   []byte          // RESP3
 }
@@ -45,5 +46,18 @@ func (req *request) finish(reply replica.Reply) {
 	req.batch.left--
 	if req.batch.left == 0 {
 		req.batch.done <- struct{}{}
+	}
+}
+
+// undone tells, of a request that has come back, whether it is certain that it was not
+// executed and never will be.
+func (req *request) undone(write bool) bool {
+	switch req.outcome {
+	case replica.Done:
+		return wrongShard(req.reply)
+	case replica.NotLeader, replica.Overloaded:
+		return true
+	default:
+		return req.outcome == 0 && !write
 	}
 }
