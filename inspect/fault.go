@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"diskv/paxos"
 	"diskv/snapshot"
 	"diskv/wal"
 )
@@ -85,6 +86,14 @@ func (d *Directory) remedy() string {
 		return "a single node refuses to start on this: put a backup of the whole directory back; diskvlog dump shows what can still be read"
 	}
 	return "a member of a group: start it as always, it gets everything from the others; a single node: put a backup of the whole directory back"
+}
+
+// suspectRemedy says what to do about a suspect end. Empty: as about damage.
+func (d *Directory) suspectRemedy() string {
+	if id := d.Identity; id.Size != 1 || id.Service != paxos.ServicePlain {
+		return ""
+	}
+	return "a single node refuses to start on this: put a backup of the whole directory back, or accept the loss: diskvlog repair --accept-torn-tail " + d.Path
 }
 
 const (

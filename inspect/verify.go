@@ -239,11 +239,13 @@ func (c *Check) judgeEnd(r *wal.Report, live bool) {
 		c.fail(Suspect, &Fault{
 			File: cut.File, Index: cut.Index, Offset: cut.Offset,
 			Reason: cut.Reason + fmt.Sprintf(": %d bytes that no power cut leaves, and records that were acknowledged may be missing", cut.Bytes),
+			Remedy: c.dir.suspectRemedy(),
 		})
 	case r.Suspect:
 		c.fail(Suspect, &Fault{
 			File:   filepath.Join(c.dir.walPath(), "MANIFEST"),
 			Reason: "an earlier start found the end of the log damaged and cut it off (it is kept in quarantine/): records that were acknowledged may be missing",
+			Remedy: c.dir.suspectRemedy(),
 		})
 	case cut != nil && live:
 		c.note("the last %d bytes of the log are not a whole record: the process that uses the directory is writing it", cut.Bytes)

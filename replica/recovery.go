@@ -141,7 +141,8 @@ func (r *Replica) missing() string {
 	switch {
 	case r.id.Size-len(lists[recovering]) < quorum:
 		out += fmt.Sprintf("; %d members whose disks are intact are needed, and that many are not left: the group stops rather than forget."+
-			" If no disk can be put back, diskvlog recover --force-new-group on a survivor begins a new group with what it holds", quorum)
+			" If no disk can be put back, diskvlog recover --force-new-group begins a new group with what a survivor holds,"+
+			" or what was put aside in quarantine/ of a member whose log or snapshot was damaged", quorum)
 	default:
 		out += fmt.Sprintf("; needed: %d intact members that reach each other", quorum)
 	}

@@ -122,27 +122,52 @@ func (n *Node) openLog(r *replica.Replica, loaded paxos.Slot) error {
 	log, report, err := wal.Open(n.dir.walPath(), n.logOptions(), n.dir.replayer(r, loaded))
 	switch {
 	case errors.Is(err, wal.ErrNoLog):
-		return damage{fmt.Errorf("data directory %s has lost its log: put the directory %s back", n.dir.path, n.dir.walPath())}
+		return n.dir.noLog()
 	case err != nil:
 		return asDamage(fmt.Errorf("data directory %s: %w", n.dir.path, err))
 	}
 	n.log = log
 	if report.LogID != n.dir.id.LogID {
-		return fmt.Errorf("data directory %s: the log is another replica's: put back the wal/ that belongs here", n.dir.path)
+		return n.dir.otherLog()
 	}
 	if report.Suspect {
-		what := "an earlier start found its end damaged"
-		if report.Cut != nil {
-			what = report.Cut.String()
-		}
-		return damage{fmt.Errorf("data directory %s: the log may lack records that were acknowledged, so this member must not vote (%s);"+
-			" what was cut is kept in %s; put back a wal/ that is whole, or leave this member stopped: the others of its group go on without it",
-			n.dir.path, what, n.dir.quarantinePath())}
+		return n.dir.suspect(&report)
 	}
 	if report.Torn {
 		n.logger.Warn("torn end of the log cut, as after a power cut; nothing acknowledged is lost", "cut", report.Cut.String())
 	}
 	return nil
+}
+
+func (d *dataDir) noLog() error {
+	return damage{fmt.Errorf("data directory %s has lost its log: put the directory %s back", d.path, d.walPath())}
+}
+
+func (d *dataDir) otherLog() error {
+	return fmt.Errorf("data directory %s: the log is another replica's: put back the wal/ that belongs here", d.path)
+}
+
+// suspect says what a suspect end of the log means. A single node stops there; a
+// member of a group goes on as one that lost its disk, and this is why.
+func (d *dataDir) suspect(report *wal.Report) error {
+	may := fmt.Sprintf("data directory %s: the log may lack records that were acknowledged (%s)", d.path, suspicion(report))
+	switch kept := "; what was cut is kept in " + d.quarantinePath(); {
+	case d.id.Size > 1:
+		return damage{fmt.Errorf("%s, so this member must not vote", may)}
+	case d.id.Service != paxos.ServicePlain:
+		// Other groups have acted on what may be missing.
+		return damage{fmt.Errorf("%s%s; put back a wal/ that is whole; the last resort is: diskvlog recover --force-new-group --dir %s --out genesis", may, kept, d.path)}
+	default:
+		return damage{fmt.Errorf("%s%s; put back a wal/ that is whole, or, to go on without what is missing: diskvlog repair --accept-torn-tail %s", may, kept, d.path)}
+	}
+}
+
+// suspicion says what makes a log suspect.
+func suspicion(report *wal.Report) string {
+	if report.Cut == nil {
+		return "an earlier start found its end damaged, and cut it off"
+	}
+	return report.Cut.String()
 }
 
 // replayer returns what takes the records of the log into r, which holds the

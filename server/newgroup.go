@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,13 +33,46 @@ type Survivor struct {
 	Undecided int        // slots of it that are not known as chosen; they may have been acknowledged
 	LogTime   time.Time  // of the last batch
 	Holds     string     // what, in numbers
+	// Suspect says what makes the end of the log suspect, empty if it is not: then
+	// records that this member had acknowledged may be missing.
+	Suspect string
 
-	dir     *dataDir
+	lock    *dataDir
 	machine machine
 }
 
 // OpenSurvivor locks and reads a directory. It changes nothing in it.
 func OpenSurvivor(dir string) (*Survivor, error) {
+	d, err := lockExisting(dir)
+	if err != nil {
+		return nil, err
+	}
+	if d.id.Phase != replica.PhaseMember {
+		err := fmt.Errorf("data directory %s is of a member that is %v: only one that kept its disk can be the beginning of a new group%s",
+			dir, d.id.Phase, d.hint())
+		_ = d.close()
+		return nil, err
+	}
+	return survivorOf(d, d)
+}
+
+// OpenPutAside is OpenSurvivor on what a start has put aside, which is a directory
+// quarantine/lost-* of a data directory, because it found it suspect or damaged. What
+// is damaged is refused. Nothing is moved back: the member that has it votes on none
+// of it any more, and the new group begins with all that can be read.
+func OpenPutAside(dir, aside string) (*Survivor, error) {
+	d, err := lockExisting(dir)
+	if err != nil {
+		return nil, err
+	}
+	from := &dataDir{path: filepath.Clean(aside), id: d.id}
+	// What the member was when this was put aside. Its vote counts nowhere.
+	from.id.Phase, from.id.LogID = replica.PhaseMember, 1
+	return survivorOf(d, from)
+}
+
+// lockExisting locks a directory that was formatted, and reads whose it is.
+func lockExisting(dir string) (*dataDir, error) {
 	d := &dataDir{path: filepath.Clean(dir)}
 	b, err := os.ReadFile(d.identityPath())
 	if err != nil {
@@ -47,31 +81,60 @@ func OpenSurvivor(dir string) (*Survivor, error) {
 	if d.id, err = replica.DecodeIdentity(b); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.identityPath(), err)
 	}
-	if d.id.Phase != replica.PhaseMember {
-		return nil, fmt.Errorf("data directory %s is of a member that is %v: only one that kept its disk can be the beginning of a new group", dir, d.id.Phase)
+	return d, d.acquire()
+}
+
+// hint names what a start has put aside, if that may be used.
+func (d *dataDir) hint() string {
+	logs, _ := filepath.Glob(filepath.Join(d.quarantinePath(), "lost-*", "wal"))
+	if len(logs) == 0 {
+		return ""
 	}
-	if err := d.acquire(); err != nil {
-		return nil, err
-	}
-	s := &Survivor{Identity: d.id, dir: d}
-	if err := s.load(); err != nil {
-		_ = d.close()
+	return "; what it had before may do: give --put-aside " + filepath.Dir(logs[len(logs)-1])
+}
+
+// survivorOf reads the log and the snapshots of from. The lock is held until Close.
+func survivorOf(lock, from *dataDir) (*Survivor, error) {
+	s := &Survivor{Identity: from.id, lock: lock}
+	if err := s.load(from); err != nil {
+		_ = lock.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Survivor) load() error {
-	cfg := replica.Config{Identity: s.dir.id, Machine: newService(s.dir.id.Service, uint64(s.dir.id.Group)).empty(), Rand: newRand()}
-	if err := s.dir.loadSnapshot(&cfg); err != nil {
+func (s *Survivor) load(from *dataDir) error {
+	r, report, err := from.replay()
+	if err != nil {
 		return err
+	}
+	if report.Suspect {
+		s.Suspect = suspicion(&report)
+	}
+	if s.Undecided, err = r.AcceptAll(); err != nil {
+		return fmt.Errorf("data directory %s: %w", from.path, err)
+	}
+	st := r.Status()
+	s.machine = machineOf(r)
+	s.Slot, s.LogTime = st.Applied, time.Unix(0, st.LogTime).UTC()
+	s.Holds = s.machine.holds()
+	return nil
+}
+
+// replay reads what the directory holds into a replica as a start does, and changes
+// nothing.
+func (d *dataDir) replay() (*replica.Replica, wal.Report, error) {
+	cfg := replica.Config{Identity: d.id, Machine: newService(d.id.Service, uint64(d.id.Group)).empty(), Rand: newRand()}
+	// Where there never was a snapshot its directory was not put aside.
+	if err := d.loadSnapshot(&cfg); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, wal.Report{}, err
 	}
 	r, err := replica.New(cfg)
 	if err != nil {
-		return fmt.Errorf("data directory %s: %w", s.dir.path, err)
+		return nil, wal.Report{}, fmt.Errorf("data directory %s: %w", d.path, err)
 	}
-	replay := s.dir.replayer(r, cfg.Snapshot.Slot)
-	_, err = wal.Scan(s.dir.walPath(), func(_ uint64, rec wal.Record, _ int64) error {
+	replay := d.replayer(r, cfg.Snapshot.Slot)
+	report, err := wal.Scan(d.walPath(), func(_ uint64, rec wal.Record, _ int64) error {
 		switch rec.Type {
 		case wal.TypeMark:
 			return nil
@@ -81,17 +144,13 @@ func (s *Survivor) load() error {
 		}
 		return replay(rec)
 	})
-	if err != nil {
-		return fmt.Errorf("data directory %s: %w", s.dir.path, err)
+	switch {
+	case errors.Is(err, wal.ErrNoLog):
+		err = d.noLog()
+	case err != nil:
+		err = asDamage(fmt.Errorf("data directory %s: %w", d.path, err))
 	}
-	if s.Undecided, err = r.AcceptAll(); err != nil {
-		return fmt.Errorf("data directory %s: %w", s.dir.path, err)
-	}
-	st := r.Status()
-	s.machine = machineOf(r)
-	s.Slot, s.LogTime = st.Applied, time.Unix(0, st.LogTime).UTC()
-	s.Holds = s.machine.holds()
-	return nil
+	return r, report, err
 }
 
 // WriteGenesis writes the beginning of a new group of the same size to a new
@@ -130,7 +189,7 @@ func (s *Survivor) WriteGenesis(file string) (snapshot.Info, error) {
 }
 
 // Close lets go of the directory.
-func (s *Survivor) Close() { _ = s.dir.close() }
+func (s *Survivor) Close() { _ = s.lock.close() }
 
 // InstallGenesis makes a directory that of a member of the new group that
 // begins with a genesis file. What the directory holds is put aside. Each index
@@ -214,7 +273,7 @@ func serviceOf(info snapshot.Info) (paxos.Service, error) {
 // on it is nobody's.
 func (d *dataDir) forget(cluster uint64) error {
 	b, err := os.ReadFile(d.identityPath())
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return d.putAside("put aside for the genesis of a new group")
 	}
 	if err != nil {

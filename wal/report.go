@@ -41,7 +41,7 @@ func (e *CorruptionError) Error() string {
 		record = fmt.Sprintf(" record %d,", e.Index)
 	}
 	return fmt.Sprintf("log damaged: %s,%s offset %d: %s (nothing was changed; a member of a group recovers from"+
-		" the others, a single node needs a backup; diskvlog shows what can still be read)", e.File, record, e.Offset, e.Reason)
+		" the others, a single node needs a backup; diskvlog repair says what else can be done)", e.File, record, e.Offset, e.Reason)
 }
 
 // Report is what Open or Scan found.

@@ -4,9 +4,10 @@
 //	diskvlog dump DIR --slots 100-200 --key greeting
 //	diskvlog verify DIR [DIR...]
 //	diskvlog stat DIR
+//	diskvlog repair DIR
 //	diskvlog recover --force-new-group --dir DIR --out FILE
 //
-// All but recover only read, and may be used while diskvd runs. The commands and
+// All but repair and recover only read, and may be used while diskvd runs. The commands and
 // the exit statuses are in docs/diskvlog.md.
 package main
 
@@ -21,6 +22,7 @@ import (
 
 	"diskv/inspect"
 	"diskv/internal/cli"
+	"diskv/replica"
 	"diskv/server"
 )
 
@@ -29,8 +31,8 @@ const (
 	exitOK      = 0
 	exitFailure = 1 // the tool could not do it
 	exitUsage   = 2
-	exitTorn    = 3 // verify: the end is torn; diskvd repairs that, and nothing acknowledged is lost
-	exitSuspect = 4 // verify: the end is damaged, and something acknowledged may be lost
+	exitTorn    = 3 // verify, repair --dry-run: the end is torn; diskvd repairs that, and nothing acknowledged is lost
+	exitSuspect = 4 // verify, repair: the end is damaged, and something acknowledged may be lost
 	exitDamaged = 5 // something that was durable is damaged, or breaks an invariant
 )
 
@@ -45,7 +47,7 @@ type app struct {
 	json     bool
 }
 
-// verdictError ends verify with what it found, which was told already.
+// verdictError ends verify or repair with what it found, which was told already.
 type verdictError struct{ verdict inspect.Verdict }
 
 func (e verdictError) Error() string { return string(e.verdict) }
@@ -71,7 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, new(cli.UsageError)):
 		_, _ = fmt.Fprintf(stderr, "diskvlog: %v (see diskvlog --help)\n", err)
 		return exitUsage
-	case errors.As(err, &fault):
+	case errors.As(err, &fault), errors.Is(err, replica.ErrIdentity):
 		_, _ = fmt.Fprintf(stderr, "diskvlog: %v\n", err)
 		return exitDamaged
 	}
@@ -82,10 +84,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func (a *app) root() *cobra.Command {
 	root := cli.Root(&cobra.Command{
 		Use:   "diskvlog",
-		Short: "Look into data directories of diskv, offline",
-		Long: `diskvlog looks into data directories of diskv, offline.
+		Short: "Look into data directories of diskv, and repair them, offline",
+		Long: `diskvlog looks into data directories of diskv, offline, and repairs them.
 
-All commands but recover only read. They take no lock, and may be used while diskvd
+All commands but repair and recover only read. They take no lock, and may be used while diskvd
 runs on the directory.
 
 Exit status: 0 done, and all is well; 1 failure; 2 wrong usage; 3 the end of the log
@@ -93,7 +95,7 @@ is torn, as a crash leaves it, and diskvd repairs it at its next start; 4 the en
 is damaged and may lack what was acknowledged; 5 something else is damaged.`,
 	})
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
-	root.AddCommand(a.info(), a.dump(), a.verify(), a.stat(), a.recover(), a.version())
+	root.AddCommand(a.info(), a.dump(), a.verify(), a.stat(), a.repair(), a.recover(), a.version())
 	return root
 }
 

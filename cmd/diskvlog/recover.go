@@ -16,16 +16,17 @@ import (
 
 func (a *app) recover() *cobra.Command {
 	var force bool
-	var dir, out, install, read string
+	var dir, aside, out, install, read string
 	var index int
 	cmd := &cobra.Command{
 		Use: "recover", Short: "Begin a new group from a survivor, as the last resort", Args: cli.Arguments(0, 0),
 		Long: `Begin a new group with what one survivor holds, when a majority of a group has lost
 its disks. It is the last resort: what was acknowledged without that member is lost.
 
-  diskvlog recover --force-new-group --dir DIR --out FILE
+  diskvlog recover --force-new-group --dir DIR [--put-aside DIR/quarantine/lost-...] --out FILE
         on one survivor: say what it holds and what may be lost, and, after a
-        confirmation, write the beginning of a new group to FILE
+        confirmation, write the beginning of a new group to FILE; with --put-aside from
+        what a start has put aside because its end was suspect
   diskvlog recover --install FILE --dir DIR --index I [--read lease]
         on each member, the survivor too: make DIR the directory of member I of
         the new group; what DIR holds is put aside in DIR/quarantine
@@ -41,8 +42,10 @@ Start the members of the new group with the command lines of the old one.`,
 				return cli.Usage("recover --force-new-group: give the file to write with --out")
 			case read != "quorum" && read != "lease":
 				return cli.Usage("--read %q: must be quorum or lease", read)
+			case install != "" && aside != "":
+				return cli.Usage("recover --install: --put-aside is of --force-new-group")
 			case force:
-				return forceNewGroup(dir, out, a.in, a.out)
+				return forceNewGroup(dir, aside, out, a.in, a.out)
 			}
 			if err := server.InstallGenesis(install, dir, index, read == "lease"); err != nil {
 				return err
@@ -55,6 +58,7 @@ Start the members of the new group with the command lines of the old one.`,
 	f.SortFlags = false
 	f.BoolVar(&force, "force-new-group", false, "write the beginning of a new group")
 	f.StringVar(&dir, "dir", "", "data `directory`")
+	f.StringVar(&aside, "put-aside", "", "`directory` quarantine/lost-... in it, to begin with what is there instead")
 	f.StringVar(&out, "out", "", "`file` to write")
 	f.StringVar(&install, "install", "", "`file` that --force-new-group wrote")
 	f.IntVar(&index, "index", -1, "number of the member")
@@ -64,13 +68,23 @@ Start the members of the new group with the command lines of the old one.`,
 
 // forceNewGroup says what a survivor holds and what may be lost, and writes the
 // genesis of a new group if the operator confirms.
-func forceNewGroup(dir, out string, stdin io.Reader, stdout io.Writer) error {
-	s, err := server.OpenSurvivor(dir)
+func forceNewGroup(dir, aside, out string, stdin io.Reader, stdout io.Writer) error {
+	var s *server.Survivor
+	var err error
+	if aside == "" {
+		s, err = server.OpenSurvivor(dir)
+	} else {
+		s, err = server.OpenPutAside(dir, aside)
+	}
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	id := s.Identity
+	suspect := ""
+	if s.Suspect != "" {
+		suspect = fmt.Sprintf("The end of its log is suspect: what it had acknowledged itself may be missing, too\n(%s).\n\n", s.Suspect)
+	}
 	_, err = fmt.Fprintf(stdout, `%s is of member %d of %d of group %d in cluster %v.
 
 It holds everything up to slot %d, last written at %s: %s.
@@ -80,10 +94,10 @@ What may be lost: every write that was acknowledged by a majority without this
 member, which is anything after slot %d. Nobody can tell how much that is. If the
 directory of another member can be put back, do that instead.
 
-The new group is another cluster. Members of the old one can never join it, and
+%sThe new group is another cluster. Members of the old one can never join it, and
 must not be started any more. To go on, type the id of the old cluster (%v): `,
 		dir, id.Index, id.Size, id.Group, id.Cluster, s.Slot, s.LogTime.Format(time.RFC3339), s.Holds,
-		s.Undecided, s.Slot, id.Cluster)
+		s.Undecided, s.Slot, suspect, id.Cluster)
 	if err != nil {
 		return err
 	}

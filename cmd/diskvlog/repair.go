@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"diskv/inspect"
+	"diskv/internal/cli"
+	"diskv/server"
+)
+
+// repaired is what repair tells programs.
+type repaired struct {
+	Dir   string          `json:"dir"`
+	Found server.Finding  `json:"-"`
+	Word  string          `json:"found"`
+	Why   string          `json:"why,omitempty"`
+	Cut   *repairedCut    `json:"cut,omitempty"` // what was cut, or would be
+	Slot  uint64          `json:"slot"`          // the last one in front of it
+	Holds string          `json:"holds,omitempty"`
+	Lost  string          `json:"may_be_lost,omitempty"`
+	Done  bool            `json:"changed"`
+	Next  string          `json:"next"`
+	exit  inspect.Verdict // Well if diskvd starts on it now
+}
+
+type repairedCut struct {
+	File   string `json:"file"`
+	Offset int64  `json:"offset"`
+	Bytes  int64  `json:"bytes"`
+	Index  uint64 `json:"index"`
+	Reason string `json:"reason"`
+	Kept   string `json:"kept,omitempty"`
+}
+
+func (a *app) repair() *cobra.Command {
+	var accept, dry bool
+	cmd := &cobra.Command{
+		Use: "repair DIR", Short: "Make a data directory such that diskvd starts on it", Args: cli.Arguments(1, 1),
+		Long: `Cut a torn end off the log in a data directory, as the next start of diskvd would do by
+itself. What is cut is kept in DIR/quarantine. diskvd must not run.
+
+With --accept-torn-tail cut a suspect end too, of a single node: records that were
+acknowledged may be in it, and are lost then. What is damaged before its end is not
+repaired, and of a member of a group no suspect end is accepted: for each of them it is
+said what to do instead.
+
+Exit status: 0 diskvd starts on it; 4 suspect, 5 damaged, and nothing was changed; with
+--dry-run that of what was found, 3 torn.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			r, err := repairDirectory(args[0], accept, dry)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				err = cli.PrintJSON(a.out, r)
+			} else {
+				err = r.print(a)
+			}
+			if err == nil && r.exit != inspect.Well {
+				err = verdictError{r.exit}
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&accept, "accept-torn-tail", false, "cut a suspect end, and accept that what was acknowledged may be lost")
+	f.BoolVar(&dry, "dry-run", false, "say what would be done, and change nothing")
+	return cmd
+}
+
+// repairDirectory does what can be done.
+func repairDirectory(dir string, accept, dry bool) (*repaired, error) {
+	r, err := server.OpenRepair(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	out := &repaired{
+		Dir: dir, Found: r.Found, Word: r.Found.String(), Slot: uint64(r.Slot), Holds: r.Holds, exit: inspect.Well,
+		Next: "start diskvd as always",
+	}
+	if r.Why != nil {
+		out.Why = r.Why.Error()
+	}
+	if c := r.End; c != nil {
+		out.Cut = &repairedCut{File: c.File, Offset: c.Offset, Bytes: c.Bytes, Index: c.Index, Reason: c.Reason}
+	}
+	switch r.Found {
+	case server.FoundWell, server.FoundNothing:
+		return out, nil
+	case server.FoundDamaged:
+		out.exit, out.Next = inspect.Damaged, instead(r, dir)
+		return out, nil
+	case server.FoundSuspect:
+		out.Lost = fmt.Sprintf("whatever was written after slot %d: nobody can tell whether that was anything, and whether it was acknowledged", r.Slot)
+		if !r.Acceptable() {
+			out.exit, out.Next = inspect.Suspect, instead(r, dir)
+			return out, nil
+		}
+		if !accept {
+			out.exit, out.Next = inspect.Suspect, "put back a backup of the whole directory, or accept the loss: diskvlog repair --accept-torn-tail "+dir
+			return out, nil
+		}
+	case server.FoundTorn:
+	}
+	if dry {
+		out.Next = "do it: the same without --dry-run"
+		if out.exit = inspect.Torn; r.Found == server.FoundSuspect {
+			out.exit = inspect.Suspect
+		}
+		return out, nil
+	}
+	kept, err := r.Cut(accept)
+	if err != nil {
+		return nil, err
+	}
+	if out.Done = true; out.Cut != nil {
+		out.Cut.Kept = kept
+	}
+	return out, nil
+}
+
+// instead says what to do about what is not repaired.
+func instead(r *server.Repair, dir string) string {
+	last := "diskvlog recover --force-new-group --dir " + dir + " --out FILE"
+	switch id := r.Identity; {
+	case id.Size > 1 && r.Found == server.FoundSuspect:
+		return fmt.Sprintf("start member %d of group %d as always: it votes again when the others have let it back, as after a lost disk."+
+			" If fewer than %d of its %d members are intact they cannot: then begin a new group, on the member with the highest slot: %s",
+			id.Index, id.Group, id.Size/2+1, id.Size, last)
+	case id.Size > 1:
+		return fmt.Sprintf("start member %d of group %d as always: it gets everything from the others, as after a lost disk", id.Index, id.Group)
+	case r.Found == server.FoundSuspect:
+		return "put back a backup of the whole directory: other groups of the cluster may have acted on what is missing. The last resort: " + last
+	}
+	return "put back a backup of the whole directory; diskvlog verify tells more, and diskvlog replay makes a snapshot of what can be read before the damage"
+}
+
+func (r *repaired) print(a *app) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", r.Dir, r.Word)
+	if r.Holds != "" {
+		fmt.Fprintf(&b, ": up to slot %d, %s", r.Slot, r.Holds)
+	}
+	b.WriteByte('\n')
+	line := func(word, what string) {
+		if what != "" {
+			fmt.Fprintf(&b, "  %-7s %s\n", word, what)
+		}
+	}
+	if c := r.Cut; c != nil {
+		line("file", c.File)
+		line("wrong", fmt.Sprintf("offset %d, record %d: %s", c.Offset, c.Index, c.Reason))
+	} else {
+		line("wrong", r.Why)
+	}
+	line("lost", r.Lost)
+	switch c := r.Cut; {
+	case r.Done && c != nil:
+		line("done", fmt.Sprintf("%d bytes were cut off the end, and are kept in %s", c.Bytes, c.Kept))
+	case r.Done:
+		line("done", "the end, which an earlier start has cut off and kept in quarantine/, was accepted as it is now")
+	case r.exit == inspect.Well:
+		line("done", "nothing: there is nothing to repair")
+	case c != nil:
+		line("done", fmt.Sprintf("nothing so far; %d bytes are to be cut off", c.Bytes))
+	default:
+		line("done", "nothing")
+	}
+	line("next", r.Next)
+	_, err := a.out.Write([]byte(b.String()))
+	return err
+}
