@@ -1,5 +1,8 @@
 package kv
 
+// Match tells whether s is of a pattern, as in KEYS and SCAN.
+func Match(pattern, s []byte) bool { return match(pattern, s) }
+
 // match tells whether s matches a pattern as Redis understands it: * is any
 // bytes, ? any one, [abc] [a-z] [^a] one of a class, \ takes the next literally.
 //

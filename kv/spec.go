@@ -118,7 +118,7 @@ func (s *Spec) appendInfo(dst []byte, fullName string) []byte {
 	dst = resp.AppendInt(dst, int64(s.FirstKey))
 	dst = resp.AppendInt(dst, int64(s.LastKey))
 	dst = resp.AppendInt(dst, int64(s.Step))
-	dst = appendWords(dst, s.categories())
+	dst = appendWords(dst, s.Categories())
 	dst = resp.AppendArray(dst, 0)
 	dst = s.appendKeySpecs(dst)
 	dst = resp.AppendArray(dst, len(s.Subcommands))
@@ -136,8 +136,8 @@ func appendWords(dst []byte, words []string) []byte {
 	return dst
 }
 
-// categories returns the groups that access control knows the command by.
-func (s *Spec) categories() []string {
+// Categories returns the groups that access control knows the command by.
+func (s *Spec) Categories() []string {
 	var names []string
 	add := func(f Flags, name string) {
 		if s.Flags&f != 0 {

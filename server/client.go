@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"diskv/internal/resp"
@@ -32,9 +33,17 @@ type client struct {
 	id     uint64
 	reader *resp.CommandReader
 	out    []byte // replies that were not sent yet
-	resp3  bool
-	name   string
 	quit   bool
+	mute   mute
+	state  clientState
+
+	// For others to see.
+	since       time.Time
+	addr, laddr string
+	fd          int
+	shown       atomic.Pointer[clientState]
+	last        atomic.Pointer[string] // name of the last command
+	heard       atomic.Int64           // when bytes last came, in ns since since
 
 	forwarded bool       // its commands were forwarded by another member
 	passedOn  forwarding // commands for another member, as they gather
@@ -45,7 +54,9 @@ type client struct {
 }
 
 func newClient(n *Node, conn net.Conn) *client {
-	c := &client{node: n, conn: conn, id: n.clients.nextID.Add(1)}
+	c := &client{node: n, conn: conn, id: n.clients.nextID.Add(1), since: time.Now(), fd: fileOf(conn)}
+	c.addr, c.laddr = addresses(conn)
+	c.show()
 	c.reader = resp.NewCommandReader(&commandSource{client: c}, resp.Options{
 		MaxBulk: int64(n.opts.MaxValueBytes), MaxCommand: int64(n.opts.MaxValueBytes) + commandOverhead,
 	})
@@ -82,7 +93,9 @@ func (s *commandSource) Read(b []byte) (int, error) {
 	if c.node.clients.stopping.Load() {
 		return 0, errStopped
 	}
-	return c.conn.Read(b)
+	n, err := c.conn.Read(b)
+	c.heard.Store(int64(time.Since(c.since)))
+	return n, err
 }
 
 // serve answers commands until the client is gone, sends what is not RESP, or
@@ -90,12 +103,15 @@ func (s *commandSource) Read(b []byte) (int, error) {
 func (c *client) serve() {
 	for !c.quit {
 		args, err := c.reader.ReadCommand()
-		if err != nil {
+		switch {
+		case err != nil:
 			if !c.refuse(err) {
 				return
 			}
-		} else {
+		case c.mute == muteNothing:
 			c.command(args)
+		default:
+			c.silently(args)
 		}
 		if !c.reader.Ready() || len(c.run.reqs) >= maxRun || c.runBytes >= maxRunBytes {
 			c.finishRun()
@@ -103,6 +119,20 @@ func (c *client) serve() {
 		if (!c.reader.Ready() || len(c.out) >= flushBytes || c.quit) && !c.flush() {
 			return
 		}
+	}
+}
+
+// silently runs a command that gets no reply.
+func (c *client) silently(args [][]byte) {
+	c.finishRun()
+	before, was := len(c.out), c.mute
+	c.command(args)
+	c.finishRun()
+	if c.mute == was && was == muteNext {
+		c.mute = muteNothing
+		c.out = c.out[:before]
+	} else if c.mute == muteAll {
+		c.out = c.out[:before]
 	}
 }
 
@@ -152,8 +182,15 @@ func (c *client) command(args [][]byte) {
 	if h, ok := c.node.service.handlers().find(args[0]); ok {
 		c.finishRun() // replies keep the order of the commands
 		h.answer(c, args)
+		c.show()
 		return
 	}
+	c.execute(args)
+}
+
+// execute has a command on data executed: it adds it to the run that is gathering, or
+// answers why not.
+func (c *client) execute(args [][]byte) {
 	p, refusal := c.node.service.prepare(c.node, args)
 	if refusal != nil {
 		c.node.metrics.refused(args[0])
@@ -162,6 +199,7 @@ func (c *client) command(args [][]byte) {
 		return
 	}
 	count := c.node.metrics.begin(p.spec)
+	c.last.Store(&p.spec.Name)
 	if p.keyed && c.node.onItsWay(p.shard) {
 		c.finishRun() // the command waits, those before it need not
 	}
@@ -288,7 +326,7 @@ func (n *Node) peerAddr(id paxos.ReplicaID) string {
 
 // reply appends a RESP3 reply in the version that the client speaks.
 func (c *client) reply(resp3 []byte) {
-	if c.resp3 {
+	if c.state.resp3 {
 		c.out = append(c.out, resp3...)
 	} else {
 		c.out = resp.AppendRESP2(c.out, resp3)

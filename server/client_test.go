@@ -69,7 +69,8 @@ func TestNullsAndMapsFollowTheProtocolVersion(t *testing.T) {
 
 	require.Equal(t, "-NOPROTO unsupported protocol version", c.do("HELLO 4"))
 	require.Equal(t, "-ERR Protocol version is not an integer or out of range", c.do("HELLO x"))
-	require.Contains(t, c.do("HELLO 3 AUTH default secret"), "-ERR Client sent AUTH, but no password is set")
+	require.Contains(t, c.do("HELLO 3 AUTH default secret"), `"proto" 3`, "the user of that name has no password")
+	require.Equal(t, "-WRONGPASS invalid username-password pair or user is disabled.", c.do("HELLO 3 AUTH ada secret"))
 	require.Equal(t, "-ERR Syntax error in HELLO option 'WHAT'", c.do("HELLO 3 WHAT"))
 	require.Contains(t, c.do("HELLO"), `"proto" 3`, "a HELLO that was refused changes nothing")
 	require.Contains(t, g.dial((leader+1)%3).do("HELLO"), `"role" "replica"`)
@@ -87,25 +88,26 @@ func TestConnectionCommands(t *testing.T) {
 	g := startGroup(t, 1)
 	c := g.dial(0)
 	for line, want := range map[string]string{
-		"PING hello":             `"hello"`,
-		"PING a b":               "-ERR wrong number of arguments for 'ping' command",
-		"ECHO":                   "-ERR wrong number of arguments for 'echo' command",
-		"SELECT 0":               "OK",
-		"SELECT 1":               "-ERR DB index is out of range",
-		"SELECT x":               "-ERR invalid DB index",
-		"CLIENT SETINFO LIB a":   "OK",
-		"CLIENT GETNAME":         "nil",
-		"CLIENT SETNAME":         "-ERR wrong number of arguments for 'client|setname' command",
-		"CLIENT NOSUCH":          "-ERR unknown subcommand 'NOSUCH'. Try COMMAND DOCS CLIENT.",
-		"COMMAND NOSUCH":         "-ERR unknown subcommand 'NOSUCH'. Try COMMAND DOCS COMMAND.",
-		"CONFIG SET a b":         "-ERR unknown subcommand 'SET'. Try COMMAND DOCS CONFIG.",
-		"CONFIG GET nosuch":      "[]",
-		"COMMAND INFO nosuch":    "[nil]",
-		"CLUSTER KEYSLOT foo":    "12182",
-		"CLUSTER KEYSLOT {foo}x": "12182",
-		"CLUSTER KEYSLOT":        "-ERR wrong number of arguments for 'cluster|keyslot' command",
-		"CLUSTER NOSUCH":         "-ERR unknown subcommand 'NOSUCH'. Try COMMAND DOCS CLUSTER.",
-		"DISKV.SESSION x":        "-ERR wrong number of arguments for 'diskv.session' command",
+		"PING hello":                `"hello"`,
+		"PING a b":                  "-ERR wrong number of arguments for 'ping' command",
+		"ECHO":                      "-ERR wrong number of arguments for 'echo' command",
+		"SELECT 0":                  "OK",
+		"SELECT 1":                  "-ERR DB index is out of range",
+		"SELECT x":                  "-ERR value is not an integer or out of range",
+		"CLIENT SETINFO LIB-NAME a": "OK",
+		"CLIENT SETINFO LIB a":      "-ERR Unrecognized option 'LIB'",
+		"CLIENT GETNAME":            "nil",
+		"CLIENT SETNAME":            "-ERR wrong number of arguments for 'client|setname' command",
+		"CLIENT NOSUCH":             "-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.",
+		"COMMAND NOSUCH":            "-ERR unknown subcommand 'NOSUCH'. Try COMMAND HELP.",
+		"CONFIG SET a b":            "-ERR Unknown option or number of arguments for CONFIG SET - 'a'",
+		"CONFIG GET nosuch":         "[]",
+		"COMMAND INFO nosuch":       "[nil]",
+		"CLUSTER KEYSLOT foo":       "12182",
+		"CLUSTER KEYSLOT {foo}x":    "12182",
+		"CLUSTER KEYSLOT":           "-ERR wrong number of arguments for 'cluster|keyslot' command",
+		"CLUSTER NOSUCH":            "-ERR unknown subcommand 'NOSUCH'. Try CLUSTER HELP.",
+		"DISKV.SESSION x":           "-ERR wrong number of arguments for 'diskv.session' command",
 	} {
 		require.Equal(t, want, c.do(line), line)
 	}

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,14 +22,15 @@ import (
 // known yet whose they are.
 type clients struct {
 	node     *Node
-	most     int64 // connections
+	most     atomic.Int64 // connections
 	nextID   atomic.Uint64
 	count    atomic.Int64
 	stopping atomic.Bool // set before the deadlines of all connections are
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-	wg    sync.WaitGroup
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	served map[uint64]*client // those of which it is known that they are clients
+	wg     sync.WaitGroup
 }
 
 const (
@@ -45,14 +49,16 @@ const (
 )
 
 func newClients(n *Node) *clients {
-	c := &clients{node: n, most: int64(n.opts.MaxClients), conns: make(map[net.Conn]struct{})}
+	c := &clients{node: n, conns: make(map[net.Conn]struct{}), served: make(map[uint64]*client)}
+	most := int64(n.opts.MaxClients)
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil {
-		c.most = clientsWithin(files.Cur, c.most)
+		most = clientsWithin(files.Cur, most)
 	}
-	if c.most < int64(n.opts.MaxClients) {
+	c.most.Store(most)
+	if most < int64(n.opts.MaxClients) {
 		n.logger.Warn("fewer clients than --max-clients can be served: the process may open too few files",
-			"files", files.Cur, "clients", c.most, "max clients", n.opts.MaxClients)
+			"files", files.Cur, "clients", most, "max clients", n.opts.MaxClients)
 	}
 	return c
 }
@@ -71,7 +77,7 @@ func clientsWithin(files uint64, want int64) int64 {
 func (c *clients) keep(conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopping.Load() || c.count.Load() >= c.most+crowd {
+	if c.stopping.Load() || c.count.Load() >= c.most.Load()+crowd {
 		_ = conn.Close()
 		return false
 	}
@@ -88,6 +94,27 @@ func (c *clients) forget(conn net.Conn) {
 	c.mu.Unlock()
 	c.count.Add(-1)
 	c.wg.Done()
+}
+
+// all returns the clients that are served, the oldest first.
+func (c *clients) all() []*client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.SortedFunc(maps.Values(c.served), func(a, b *client) int { return cmp.Compare(a.id, b.id) })
+}
+
+// serve serves a client until it is gone.
+func (c *clients) serve(conn net.Conn) {
+	served := newClient(c.node, conn)
+	c.mu.Lock()
+	c.served[served.id] = served
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.served, served.id)
+	}()
+	served.serve()
 }
 
 // drain takes no more commands and waits, until the deadline, for those under
@@ -155,7 +182,7 @@ func (n *Node) acceptLoop() {
 // greet reads the first byte of a connection and gives it to whom it is for.
 func (n *Node) greet(conn net.Conn) {
 	defer n.clients.forget(conn)
-	crowded := n.clients.count.Load() > n.clients.most
+	crowded := n.clients.count.Load() > n.clients.most.Load()
 	if crowded {
 		_ = conn.SetReadDeadline(time.Now().Add(crowdTimeout))
 	}
@@ -172,6 +199,6 @@ func (n *Node) greet(conn net.Conn) {
 		_ = conn.SetWriteDeadline(time.Now().Add(crowdTimeout))
 		_, _ = conn.Write(resp.AppendError(nil, "ERR max number of clients reached"))
 	case err == nil:
-		newClient(n, transport.Prepend(conn, first[:])).serve()
+		n.clients.serve(transport.Prepend(conn, first[:]))
 	}
 }

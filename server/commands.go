@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"diskv/internal/resp"
 	"diskv/kv"
 )
 
@@ -61,21 +62,81 @@ func (t *handlerTable) find(name []byte) (*handler, bool) {
 // answer checks the number of arguments, runs the command and counts it.
 func (h *handler) answer(c *client, args [][]byte) {
 	count := c.node.metrics.begin(h.spec)
-	if n := h.spec.Arity; n >= 0 && len(args) != n || len(args) < -n {
+	if !fits(h.spec.Arity, len(args)) {
 		count.rejected()
 		c.wrongArguments(h.spec.Name)
 		return
 	}
+	c.last.Store(&h.spec.Name)
 	start := len(c.out)
 	h.run(c, args)
 	count.done(len(c.out) > start && isError(c.out[start:]))
+}
+
+// fits tells whether a command may have n arguments, its name included; see kv.Spec.
+func fits(arity, n int) bool { return n == arity || arity < 0 && n >= -arity }
+
+// subcommand is one of the commands that have their first word in common.
+type subcommand struct {
+	name    string // lower case
+	arity   int    // as in kv.Spec: both words count
+	since   string
+	summary string
+	usage   []string // its lines of HELP; none: it is not there
+	run     func(c *client, args [][]byte)
+
+	full string // "client|id"; container sets it
+}
+
+// container returns the command that has these subcommands, and HELP. What is not
+// said of a subcommand is as with the whole. alone, if not nil, is what the first
+// word by itself does.
+func container(spec *kv.Spec, alone func(c *client), subs ...subcommand) handler {
+	word := strings.ToUpper(spec.Name)
+	lines := []string{word + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"}
+	for _, s := range subs {
+		lines = append(lines, s.usage...)
+	}
+	lines = append(lines, "HELP", "    Prints this help.")
+	subs = append(subs, subcommand{
+		name: "help", arity: 2, since: "5.0.0", summary: "Shows the subcommands.",
+		run: func(c *client, _ [][]byte) {
+			c.out = resp.AppendArray(c.out, len(lines))
+			for _, l := range lines {
+				c.out = resp.AppendSimple(c.out, l)
+			}
+		},
+	})
+	byName := make(map[string]*subcommand, len(subs))
+	for i := range subs {
+		s := &subs[i]
+		s.full = spec.Name + "|" + s.name
+		byName[s.name] = s
+		spec.Subcommands = append(spec.Subcommands, &kv.Spec{
+			Name: s.name, Arity: s.arity, Flags: spec.Flags, Group: spec.Group, Since: s.since,
+			Complexity: spec.Complexity, Summary: s.summary,
+		})
+	}
+	return handler{spec: spec, run: func(c *client, args [][]byte) {
+		if len(args) == 1 {
+			alone(c) // the arity of one without it is -2
+			return
+		}
+		s, ok := byName[strings.ToLower(string(args[1][:min(len(args[1]), 64)]))]
+		switch {
+		case !ok:
+			c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], word))
+		case !fits(s.arity, len(args)):
+			c.wrongArguments(s.full)
+		default:
+			c.last.Store(&s.full)
+			s.run(c, args)
+		}
+	}}
 }
 
 func (c *client) wrongArguments(name string) {
 	c.fail("ERR wrong number of arguments for '" + name + "' command")
 }
 
-// unknownSubcommand answers a subcommand that there is not.
-func (c *client) unknownSubcommand(args [][]byte) {
-	c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try COMMAND DOCS %s.", args[1], strings.ToUpper(string(args[0]))))
-}
+func (c *client) ok() { c.out = resp.AppendSimple(c.out, "OK") }

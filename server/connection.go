@@ -2,7 +2,9 @@ package server
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"diskv/internal/resp"
 	"diskv/kv"
@@ -16,14 +18,20 @@ var connectionHandlers = []handler{
 		Summary: "Returns the given string."}, echo},
 	{&kv.Spec{Name: "quit", Arity: -1, Flags: kv.Fast | kv.NoAuth, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Closes the connection."}, quit},
+	{&kv.Spec{Name: "auth", Arity: -2, Flags: kv.NoScript | kv.Loading | kv.Stale | kv.Fast | kv.NoAuth, Group: "connection", Since: "1.0.0",
+		Complexity: "O(1)", Summary: "Logs in; there are no passwords, and one user."}, auth},
+	{&kv.Spec{Name: "reset", Arity: 1, Flags: kv.NoScript | kv.Loading | kv.Stale | kv.Fast | kv.NoAuth, Group: "connection", Since: "6.2.0",
+		Complexity: "O(1)", Summary: "Makes the connection as good as new."}, reset},
+	{&kv.Spec{Name: "time", Arity: 1, Flags: kv.Loading | kv.Stale | kv.Fast, Group: "server", Since: "2.6.0", Complexity: "O(1)",
+		Summary: "Returns the time of the member that is asked."}, timeCommand},
 	{&kv.Spec{Name: "select", Arity: 2, Flags: kv.Fast | kv.Stale, Group: "connection", Since: "1.0.0", Complexity: "O(1)",
 		Summary: "Changes the selected database; there is one, number 0."}, selectDB},
 	{&kv.Spec{Name: "hello", Arity: -1, Flags: kv.Fast | kv.NoAuth | kv.Stale, Group: "connection", Since: "6.0.0", Complexity: "O(1)",
 		Summary: "Chooses the version of the protocol."}, hello},
 	{&kv.Spec{Name: "readonly", Arity: 1, Flags: kv.Loading | kv.Stale | kv.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
-		Summary: "Allows reads of a replica that lags; there are none, and reads go to the leader all the same."}, readOnly},
+		Summary: "Allows reads of a follower, which may lag."}, readOnly},
 	{&kv.Spec{Name: "readwrite", Arity: 1, Flags: kv.Loading | kv.Stale | kv.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
-		Summary: "Takes READONLY back."}, readOnly},
+		Summary: "Takes READONLY back."}, readWrite},
 	{&kv.Spec{Name: "diskv.forwarded", Arity: 1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
 		Summary: "Tells that another member forwards its clients' commands on this connection."}, forwarded},
 }
@@ -50,17 +58,57 @@ func selectDB(c *client, args [][]byte) {
 	n, ok := resp.ParseInt(args[1])
 	switch {
 	case !ok:
-		c.fail("ERR invalid DB index")
-	case n != 0:
-		c.fail("ERR DB index is out of range")
+		c.fail("ERR value is not an integer or out of range")
+	case n == 0:
+		c.ok()
+	case c.node.clustered():
+		c.fail("ERR SELECT is not allowed in cluster mode")
 	default:
-		c.out = resp.AppendSimple(c.out, "OK")
+		c.fail("ERR DB index is out of range")
 	}
+}
+
+// timeCommand is TIME: the clock of this member, not the log's time.
+func timeCommand(c *client, _ [][]byte) {
+	now := time.Now().UnixMicro()
+	c.out = resp.AppendArray(c.out, 2)
+	c.out = resp.AppendBulkString(c.out, strconv.FormatInt(now/1e6, 10))
+	c.out = resp.AppendBulkString(c.out, strconv.FormatInt(now%1e6, 10))
+}
+
+// Errors of logging in. There is one user, "default", who needs no password.
+const (
+	errNoPassword = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+	errWrongUser  = "WRONGPASS invalid username-password pair or user is disabled."
+)
+
+// isUser tells whether there is a user of that name.
+func isUser(name []byte) bool { return string(name) == "default" }
+
+// auth is AUTH [username] password.
+func auth(c *client, args [][]byte) {
+	switch {
+	case len(args) > 3:
+		c.fail("ERR syntax error")
+	case len(args) == 2:
+		c.fail(errNoPassword)
+	case !isUser(args[1]):
+		c.fail(errWrongUser)
+	default:
+		c.ok()
+	}
+}
+
+// reset is RESET.
+func reset(c *client, _ [][]byte) {
+	c.state = clientState{libName: c.state.libName, libVersion: c.state.libVersion, noEvict: c.state.noEvict, noTouch: c.state.noTouch}
+	c.mute = muteNothing
+	c.out = resp.AppendSimple(c.out, "RESET")
 }
 
 // hello is HELLO [protover [AUTH username password] [SETNAME name]].
 func hello(c *client, args [][]byte) {
-	resp3, name := c.resp3, c.name
+	resp3, name := c.state.resp3, c.state.name
 	if len(args) > 1 {
 		v, ok := resp.ParseInt(args[1])
 		if !ok {
@@ -76,8 +124,11 @@ func hello(c *client, args [][]byte) {
 	for i := 2; i < len(args); {
 		switch opt := strings.ToUpper(string(args[i])); {
 		case opt == "AUTH" && i+2 < len(args):
-			c.fail("ERR Client sent AUTH, but no password is set. Did you mean AUTH <username> <password>?")
-			return
+			if !isUser(args[i+1]) {
+				c.fail(errWrongUser)
+				return
+			}
+			i += 3
 		case opt == "SETNAME" && i+1 < len(args):
 			name = string(args[i+1])
 			if !validName(name) {
@@ -90,9 +141,9 @@ func hello(c *client, args [][]byte) {
 			return
 		}
 	}
-	c.resp3, c.name = resp3, name
+	c.state.resp3, c.state.name = resp3, name
 	proto, role := int64(2), "replica"
-	if c.resp3 {
+	if c.state.resp3 {
 		proto = 3
 	}
 	if rt := c.node.route.Load(); rt.leading {
@@ -127,12 +178,17 @@ func (n *Node) redisMode() string {
 	return "standalone"
 }
 
-// readOnly is READONLY and READWRITE. Every read is linearizable here: a follower
-// answers MOVED to who would be content with less, too.
-func readOnly(c *client, _ [][]byte) {
+// readOnly is READONLY: from now on a follower answers reads from what it has applied.
+func readOnly(c *client, _ [][]byte) { c.allowStale(true) }
+
+// readWrite is READWRITE.
+func readWrite(c *client, _ [][]byte) { c.allowStale(false) }
+
+func (c *client) allowStale(allow bool) {
 	if !c.node.clustered() {
 		c.fail("ERR This instance has cluster support disabled")
 		return
 	}
-	c.out = resp.AppendSimple(c.out, "OK")
+	c.state.readOnly = allow
+	c.ok()
 }

@@ -126,7 +126,7 @@ func infoServer(w *strings.Builder, n *Node, _ Status) {
 
 func infoClients(w *strings.Builder, n *Node, _ Status) {
 	field(w, "connected_clients", n.clients.count.Load())
-	field(w, "maxclients", n.clients.most)
+	field(w, "maxclients", n.clients.most.Load())
 }
 
 func infoMemory(w *strings.Builder, _ *Node, s Status) {

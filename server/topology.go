@@ -94,6 +94,16 @@ func (t *topology) appendShards(dst []byte, n *Node) []byte {
 	return dst
 }
 
+// names tells whether a member of that name is in CLUSTER NODES.
+func (t *topology) names(n *Node, id string) bool {
+	for line := range strings.Lines(t.nodes(n)) {
+		if strings.HasPrefix(line, id+" ") {
+			return true
+		}
+	}
+	return false
+}
+
 // nodes returns the reply of CLUSTER NODES. The node that is asked is in it, whether
 // it owns shards or not.
 func (t *topology) nodes(n *Node) string {
