@@ -14,8 +14,11 @@ GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 # Packages whose tests start goroutines or drive them.
 RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./inspect/... ./cmd/... ./internal/... ./tests/crash/... ./tests/proc/...
 
+# Modules of their own, with what only they depend on.
+MODULES := tests/compat tests/bench/load
+
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz sim sim-groups explore mutate crash lab compat bench lint fmt tidy clean
+.PHONY: help build test race fuzz sim sim-groups explore mutate crash lab compat load load-test bench lint fmt tidy clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,9 +62,15 @@ compat: ## try the users' clients on real processes (needs Debian's redis-tools)
 bench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./wal ./snapshot ./kv ./internal/resp ./server ./client
 
+load: ## build the load program, bin/load
+	cd tests/bench/load && $(GO) build -o $(BIN)/load .
+
+load-test: ## run the tests of the load program
+	cd tests/bench/load && $(GO) test ./...
+
 lint: $(GOLANGCI) ## run golangci-lint
 	$(GOLANGCI) run ./...
-	cd tests/compat && $(GOLANGCI) run ./...
+	for m in $(MODULES); do (cd $$m && $(GOLANGCI) run ./...) || exit 1; done
 
 $(GOLANGCI):
 	GOBIN=$(BIN)/install $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
@@ -70,9 +79,9 @@ $(GOLANGCI):
 fmt: ## format the code
 	gofmt -w $$(git ls-files '*.go')
 
-tidy: ## make go.mod and go.sum say what is used, here and in tests/compat
+tidy: ## make every go.mod and go.sum say what is used
 	$(GO) mod tidy
-	cd tests/compat && $(GO) mod tidy
+	for m in $(MODULES); do (cd $$m && $(GO) mod tidy) || exit 1; done
 
 clean: ## remove what was built
 	rm -rf $(BIN)
