@@ -1,6 +1,9 @@
 package paxos
 
-import "bytes"
+import (
+	"bytes"
+	"time"
+)
 
 // onPrepare is phase 1 at an acceptor.
 func (c *Core) onPrepare(from ReplicaID, m Prepare) {
@@ -23,7 +26,41 @@ func (c *Core) onPrepare(from ReplicaID, m Prepare) {
 		c.promise(m.Ballot)
 	}
 	c.resetElectionTimer()
-	c.sendAfterSync(from, c.promisePage(m))
+	if p := c.promisePage(m); !c.onItsWay(p) {
+		c.sendAfterSync(from, p)
+	}
+}
+
+// largePage is a page of a Promise that takes longer than it takes a candidate to ask
+// again, or may.
+type largePage struct {
+	ballot Ballot
+	from   Slot
+	delay  time.Duration // between the last two times that it was sent
+	until  time.Duration // when it may be sent again
+}
+
+// onItsWay reports whether a page was sent a while ago and is too large to be sent
+// with every question: that would only hold it up. It is sent again later and later,
+// or when the transport says that it was lost.
+func (c *Core) onItsWay(p Promise) bool {
+	size := 0
+	for _, e := range p.Entries {
+		size += e.cost()
+	}
+	if size <= c.cfg.MessageBytes {
+		return false
+	}
+	again := c.page.ballot == p.Ballot && c.page.from == p.From
+	if again && c.now < c.page.until {
+		return true
+	}
+	delay := 4 * c.cfg.Heartbeat
+	if again {
+		delay = min(2*c.page.delay, maxResendBackoff)
+	}
+	c.page = largePage{ballot: p.Ballot, from: p.From, delay: delay, until: c.now + delay}
+	return false
 }
 
 // leased reports whether a lease that this replica granted may still run.

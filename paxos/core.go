@@ -132,6 +132,7 @@ type Core struct {
 	leader ReplicaID // who leads in term; meaningful if hasLeader
 
 	acceptedAt time.Duration // when the last Accepted was queued
+	page       largePage     // the last one that was sent
 
 	hasLeader  bool
 	heardAt    time.Duration // when the leader was last heard
@@ -333,8 +334,13 @@ func (c *Core) Tick(now time.Duration, wall int64) {
 // Heard says that bytes of member from have arrived, though perhaps no whole
 // message yet.
 func (c *Core) Heard(from ReplicaID) {
-	if c.role == Follower && c.hasLeader && c.leader == from {
+	switch {
+	case c.role == Follower && c.hasLeader && c.leader == from:
 		c.heardLeader()
+	case c.role == Candidate && !c.election.votes[from].granted:
+		// A page of its promise may be on its way, which takes what a large value
+		// takes. To begin again with another ballot would only begin that again.
+		c.resetElectionTimer()
 	}
 }
 

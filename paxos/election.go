@@ -134,11 +134,9 @@ func (c *Core) tickCandidate() {
 		return
 	}
 	c.election.resendAt = c.now + c.cfg.Heartbeat
-	c.peers(func(id ReplicaID) {
-		if !c.election.votes[id].granted {
-			c.send(id, c.prepareFor(id))
-		}
-	})
+	// Also those that have answered: while the others' pages come they must not take
+	// it for a sign that nobody is to be elected.
+	c.peers(func(id ReplicaID) { c.send(id, c.prepareFor(id)) })
 }
 
 // onPromise takes one page of a voter's answer.

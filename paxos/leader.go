@@ -196,6 +196,9 @@ func (p *progress) rewind(next Slot) {
 
 // Lost says that messages to a member may have been lost.
 func (c *Core) Lost(to ReplicaID) {
+	if c.page.ballot.Replica == to {
+		c.page = largePage{}
+	}
 	if c.role != Leader || to == c.cfg.ID {
 		return
 	}

@@ -3,6 +3,7 @@ package paxos
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,4 +128,67 @@ func TestPagesOfAPromiseTakeTheirTime(t *testing.T) {
 	}
 	require.Equal(t, Leader, c.Role())
 	require.Equal(t, Slot(10), c.Last())
+}
+
+// TestBytesOfAPromiseKeepACandidacy: a page may hold one value that takes longer on its
+// way than an election timeout. Those who have answered already are kept waiting.
+func TestBytesOfAPromiseKeepACandidacy(t *testing.T) {
+	c := testCore(t, 5)
+	at := time.Second
+	c.Tick(at, 0)
+	b := Ballot{1, 0}
+	step(c, 1, PreVoteReply{Ballot: b, Granted: true})
+	step(c, 2, PreVoteReply{Ballot: b, Granted: true})
+	c.Durable(c.Ready().Sync)
+	step(c, 1, Promise{Ballot: b, From: 1, LogStart: 1})
+	for range 40 {
+		at += 100 * time.Millisecond
+		c.Heard(2) // a part of the page
+		c.Tick(at, 0)
+		var asked []ReplicaID
+		for _, e := range c.Ready().Messages {
+			require.IsType(t, Prepare{}, e.Message)
+			asked = append(asked, e.To)
+		}
+		require.Equal(t, []ReplicaID{1, 2, 3, 4}, asked)
+	}
+	require.Equal(t, Candidate, c.Role())
+	require.Equal(t, b, c.Promised())
+	step(c, 2, Promise{Ballot: b, From: 1, LogStart: 1, Entries: batches(1, "large")})
+	require.Equal(t, Leader, c.Role())
+}
+
+// TestLargePageIsNotSentWithEveryQuestion: it is on its way, and would only be held up.
+// It is sent again after a while, and at once when it was lost or another one is wanted.
+func TestLargePageIsNotSentWithEveryQuestion(t *testing.T) {
+	c := testCore(t, 3)
+	large := strings.Repeat("v", 512<<10)
+	step(c, 1, Accept{Ballot: Ballot{1, 1}, Round: 1, First: 1, Entries: batches(1, large, "small")})
+	c.Durable(c.Ready().Sync)
+	at := time.Duration(0)
+	sent := func(from Slot, ballot Ballot, times int) (pages int) {
+		for range times {
+			at += 50 * time.Millisecond
+			c.Tick(at, 0)
+			step(c, 2, Prepare{Ballot: ballot, From: from})
+			rd := c.Ready()
+			c.Durable(rd.Sync)
+			for _, e := range append(rd.Messages, rd.AfterSync...) {
+				if _, ok := e.Message.(Promise); ok {
+					pages++
+				}
+			}
+		}
+		return pages
+	}
+	b := Ballot{2, 2}
+	require.Equal(t, 1, sent(1, b, 4))
+	require.Equal(t, 1, sent(1, b, 1), "again after 200 ms")
+	require.Equal(t, 0, sent(1, b, 7))
+	require.Equal(t, 1, sent(1, b, 1), "and after 400 more")
+	c.Lost(2)
+	require.Equal(t, 1, sent(1, b, 1))
+	require.Equal(t, 3, sent(2, b, 3), "a small one costs nothing")
+	require.Equal(t, 1, sent(1, Ballot{3, 2}, 1), "another candidacy")
+	require.Equal(t, Follower, c.Role(), "and who is asked does not run for leader")
 }

@@ -57,7 +57,11 @@ func TestValuesUpToTheLimit(t *testing.T) {
 
 func TestLargeValueGoesThroughAGroup(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, func(o *server.Options) { o.Replica.RequestTimeout = patience }) // it is not about how long that takes
+	// It is not about how long that takes: a leader that is starved of time would lead on.
+	g := startGroup(t, 3, func(o *server.Options) {
+		o.Replica.RequestTimeout = patience
+		o.Replica.ElectionTimeout = 3 * time.Second
+	})
 	c := g.dial(g.leader())
 	c.Timeout = patience
 	value := strings.Repeat("0123456789abcdef", 8<<20/16)
