@@ -19,6 +19,9 @@ type Command struct {
 	Name string `json:"name"`
 	// Args are the arguments behind the name, shortened.
 	Args []Text `json:"args,omitempty"`
+	// Watched and Commands are those of a transaction, which has no Args.
+	Watched  []Watched `json:"watched,omitempty"`
+	Commands []Command `json:"commands,omitempty"`
 	// Session and Seq make it an operation that is executed once.
 	Session string `json:"session,omitempty"`
 	Seq     uint64 `json:"seq,omitempty"`
@@ -29,6 +32,12 @@ type Command struct {
 
 	keys    [][]byte
 	session kv.SessionID
+}
+
+// Watched is a key that a transaction depends on, and since when.
+type Watched struct {
+	Key   Text   `json:"key"`
+	Since string `json:"since"` // token: group-slot
 }
 
 // Text is bytes as people and JSON can have them.
@@ -108,10 +117,7 @@ func (d *describer) command(encoded []byte) Command {
 		c.Name, c.Problem = "?", err.Error()
 		return c
 	}
-	c.Name = strings.ToUpper(string(d.text(cmd.Args[0]).bytes))
-	for _, a := range cmd.Args[1:] {
-		c.Args = append(c.Args, d.text(a))
-	}
+	d.name(&c, cmd.Args)
 	if cmd.Session.IsValid() {
 		c.Session, c.Seq, c.session = cmd.Session.String(), cmd.Seq, cmd.Session
 	}
@@ -119,6 +125,26 @@ func (d *describer) command(encoded []byte) Command {
 		c.keys = spec.Keys(cmd.Args)
 	}
 	return c
+}
+
+// name puts the arguments of a client's command into words.
+func (d *describer) name(c *Command, args [][]byte) {
+	c.Name = strings.ToUpper(string(d.text(args[0]).bytes))
+	watched, commands, ok := kv.ReadTransaction(args)
+	if !ok {
+		for _, a := range args[1:] {
+			c.Args = append(c.Args, d.text(a))
+		}
+		return
+	}
+	for _, w := range watched {
+		c.Watched = append(c.Watched, Watched{Key: d.text(w.Key), Since: string(w.Token)})
+	}
+	for _, command := range commands {
+		part := Command{}
+		d.name(&part, command)
+		c.Commands = append(c.Commands, part)
+	}
 }
 
 // handoverWords says what a command of the hand-over does.

@@ -188,11 +188,16 @@ func TestDump(t *testing.T) {
 	session := kv.NewSessionID(5e9, 77)
 	once := kv.Command{Session: session, Seq: 4, Args: [][]byte{[]byte("append"), []byte("log"), []byte("hello \x00")}}
 	incr := kv.Command{Args: [][]byte{[]byte("incr"), []byte("n")}}
+	watched := []kv.Watched{{Token: []byte("0-7"), Key: []byte("{k}1")}, {Token: []byte("0-9"), Key: []byte("{k}2")}}
+	transaction := kv.Command{Args: kv.TransactionArgs([]byte("{k}1"), watched, [][][]byte{
+		{[]byte("set"), []byte("{k}1"), []byte("a rather long value")}, {[]byte("dbsize")},
+	})}
 	dir := makeDir(t, identity(0), 0, []wal.Record{
 		state(b, 0), set(1, b, 0, "greeting", "a rather long value that is cut"),
 		entry(2, b, 1, paxos.KindBatch, batch(b, 9e9, once.Append(nil), incr.Append(nil))),
 		entry(3, b, 2, paxos.KindNoop, nil), rejoin(4, b, 2, 2, paxos.Life{Epoch: 1, Nonce: 500}),
 		entry(5, b, 2, paxos.KindBatch, batch(b, 9e9, []byte("?"))),
+		entry(6, b, 2, paxos.KindBatch, batch(b, 9e9, transaction.Append(nil))),
 	})
 	all := Filter{ValueBytes: 12, Kinds: []string{KindHeader, KindState, KindBatch, KindNoop, KindRejoin}}
 	require.Equal(t, []string{
@@ -203,6 +208,7 @@ func TestDump(t *testing.T) {
 		"4 noop 1.0 slot 3",
 		"5 rejoin 1.0 slot 4 member 2 lives on as 1/00000000000001f4",
 		"6 batch 1.0 slot 5 1970-01-01T00:00:09.000Z ? (1 bytes do not decode: decode command: offset 1: unknown version)",
+		`7 batch 1.0 slot 6 1970-01-01T00:00:09.000Z DISKV.EXEC if unchanged: {k}1 since 0-7, {k}2 since 0-9 { SET {k}1 "a rather lon"...(19 bytes); DBSIZE }`,
 	}, lines(t, dir, all))
 	with := func(change func(*Filter)) []string {
 		f := Filter{ValueBytes: 12}
@@ -210,9 +216,10 @@ func TestDump(t *testing.T) {
 		return lines(t, dir, f)
 	}
 	require.Len(t, with(func(f *Filter) { f.FirstSlot, f.LastSlot = 2, 3 }), 2)
-	require.Len(t, with(func(f *Filter) { f.FirstSlot = 4 }), 2)
+	require.Len(t, with(func(f *Filter) { f.FirstSlot = 4 }), 3)
 	require.Equal(t, []string{"3 batch 1.0 slot 2 1970-01-01T00:00:09.000Z INCR n (and 1 others)"}, with(func(f *Filter) { f.Key = []byte("n") }))
 	require.Len(t, with(func(f *Filter) { f.Session = session }), 1)
+	require.Contains(t, with(func(f *Filter) { f.Key = []byte("{k}2") })[0], "DISKV.EXEC")
 	require.Empty(t, with(func(f *Filter) { f.Session, f.Key = session, []byte("n") }))
 	require.Contains(t, with(func(f *Filter) { f.Until = msTime(2000); f.Kinds = []string{KindBatch} })[0], "slot 1")
 	require.NotContains(t, with(func(f *Filter) { f.Since = msTime(2000) })[0], "slot 1 ")

@@ -80,6 +80,7 @@ type Rejoin struct {
 type Item struct {
 	Key     *Text  `json:"key,omitempty"`
 	Value   *Text  `json:"value,omitempty"`
+	Changed uint64 `json:"changed,omitempty"`    // slot at which the key became what it is
 	Expiry  int64  `json:"expires_ms,omitempty"` // since the Unix epoch
 	Session string `json:"session,omitempty"`
 	Seq     uint64 `json:"seq,omitempty"`

@@ -135,7 +135,7 @@ func (d *describer) image(n uint64, b []byte, visit func(*Record) error) error {
 		key, value := d.text(it.Key), d.text(it.Value)
 		err := visit(&Record{
 			Kind: KindKey, Index: n, Bytes: len(it.Key) + len(it.Value), key: it.Key,
-			Item: &Item{Key: &key, Value: &value, Expiry: it.Expiry, Shard: uint16(shard.Of(it.Key))},
+			Item: &Item{Key: &key, Value: &value, Changed: it.Changed, Expiry: it.Expiry, Shard: uint16(shard.Of(it.Key))},
 		})
 		if err != nil {
 			return err

@@ -103,6 +103,9 @@ func (i *Item) words() []string {
 		return []string{i.Session, fmt.Sprintf("number %d shard %d reply", i.Seq, i.Shard), i.Value.String()}
 	}
 	out := []string{i.Key.String(), i.Value.String(), fmt.Sprintf("shard %d", i.Shard)}
+	if i.Changed != 0 {
+		out = append(out, fmt.Sprintf("since slot %d", i.Changed))
+	}
 	if i.Expiry != 0 {
 		out = append(out, fmt.Sprintf("expires %s", msTime(i.Expiry).Format(timeLayout)))
 	}
@@ -115,6 +118,17 @@ func (c *Command) line(p *palette) string {
 	for _, a := range c.Args {
 		b.WriteByte(' ')
 		b.WriteString(a.String())
+	}
+	for i, w := range c.Watched {
+		b.WriteString([]string{" if unchanged: ", ", "}[min(i, 1)])
+		b.WriteString(w.Key.String() + " since " + w.Since)
+	}
+	for i := range c.Commands {
+		b.WriteString([]string{" { ", "; "}[min(i, 1)])
+		b.WriteString(c.Commands[i].line(&palette{}))
+	}
+	if len(c.Commands) > 0 {
+		b.WriteString(" }")
 	}
 	if c.Session != "" {
 		fmt.Fprintf(&b, " %s[%s #%d]%s", p.dim, c.Session, c.Seq, p.off)

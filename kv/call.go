@@ -20,6 +20,7 @@ const (
 	errExpireGTLT    = "ERR GT and LT options at the same time are not compatible"
 	errKeyTooLarge   = "ERR key exceeds maximum allowed size (65536 bytes)"
 	errNested        = "ERR DISKV.ONCE cannot be nested"
+	errOnceNotLogged = "ERR DISKV.ONCE cannot have a command that does not go through the log"
 	errQueryOnly     = "ERR internal error: this command cannot go through the log"
 	errNotARead      = "ERR internal error: not a read"
 	errOnceKeyless   = "ERR DISKV.ONCE needs a command with keys"
@@ -32,6 +33,8 @@ type call struct {
 	args  [][]byte
 	out   []byte   // the reply is appended here
 	shard shard.ID // of all the keys
+	// logged: it goes through the log, and is no query.
+	logged bool
 	// log is log time, now the time that counts: log time too, except in a query,
 	// where it may be later. In ms since the Unix epoch.
 	log, now int64

@@ -100,7 +100,8 @@ func FuzzApply(f *testing.F) {
 	}
 	for _, line := range []string{
 		"SET k v NX GET", "APPEND k v", "MSET {a}1 1 {a}2 2", "INCRBY n -1", "EXPIRE k 10 NX", "SCAN 0 MATCH a* COUNT 3", "DBSIZE",
-		"DISKV.ONCE k 0000018bcfe568000000000000abcdef 1 INCR k", "MGET k k", "SCAN 17179885568",
+		"DISKV.ONCE k 0000018bcfe568000000000000abcdef 1 INCR k", "MGET k k", "SCAN 17179885568", "DISKV.WATCH k", "DISKV.EXEC k 1 0-1 k 2 INCR k 2 DEL k", "DISKV.EXEC k 0 2 GET k",
+		"DISKV.ONCE k 0000018bcfe568000000000000abcdef 1 DISKV.EXEC k 0 2 INCR k",
 	} {
 		f.Add([]byte("\x01\x00"), line)
 	}

@@ -1,5 +1,7 @@
 package kv
 
+const onceName = "diskv.once"
+
 // commands is the table: one line for each command, and for its function a place
 // in the file that is named after what it works on.
 //
@@ -26,6 +28,12 @@ var commands = NewTable(
 	&Spec{"ttl", 2, ReadOnly | Fast, 1, 1, 1, "generic", "1.0.0", "O(1)", "Get the time to live for a key in seconds", nil, ttl},
 	&Spec{"type", 2, ReadOnly | Fast, 1, 1, 1, "generic", "1.0.0", "O(1)", "Determine the type stored at key", nil, typeOf},
 
+	&Spec{"diskv.watch", -2, ReadOnly | Fast | NoMulti | queryOnly, 1, -1, 1, "transactions", "0.1.0", "O(1)", "Return a token of the state of keys for DISKV.EXEC", nil, watch},
+
+	// DISKV.EXEC key numwatched [token key ...] and for each command numargs name
+	// [arg ...]: see admitTransaction.
+	&Spec{"diskv.exec", -3, Write | DenyOOM | NoMulti | MovableKeys, 1, 1, 1, "transactions", "0.1.0", "That of the commands.", "Execute commands in one go if watched keys have not changed", nil, nil},
+
 	// DISKV.ONCE key session number command ...: unwrapped by Prepare.
-	&Spec{"diskv.once", -5, Write | DenyOOM | NoMulti, 1, 1, 1, "generic", "0.1.0", "That of the command.", "Execute a command exactly once, however often it is sent", nil, nil},
+	&Spec{onceName, -5, Write | DenyOOM | NoMulti, 1, 1, 1, "generic", "0.1.0", "That of the command.", "Execute a command exactly once, however often it is sent", nil, nil},
 )

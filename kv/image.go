@@ -12,7 +12,7 @@ import (
 )
 
 // The records of an image, in this order: state, keys in ascending order of
-// (shard, key), sessions in ascending order of their ids; of a sharded group, group,
+// (shard, key), removals in ascending order of the shards, sessions in ascending order of their ids; of a sharded group, group,
 // then what arrives: each incoming, with the keys that have come of the shard that is
 // under way; each leaving; then what is kept for others: each outgoing, with its sessions
 // and its keys; end. All numbers are little-endian.
@@ -20,13 +20,16 @@ import (
 //
 //	0  kind      1 byte
 //	1  reserved  3 bytes, zero
-//	4  count     4 bytes: entries of a keys or sessions record; shards of an incoming,
-//	             leaving or outgoing one; of a state record, the format: 1; else zero
+//	4  count     4 bytes: entries of a keys, removals or sessions record; shards of an
+//	             incoming, leaving or outgoing one; of a state record, the format: 2;
+//	             else zero
 //
 // and goes on, by its kind:
 //
 //	state     slot u64, log time i64 (ns)
-//	keys      count times: expiry i64 (ms, 0: never), key u32 + bytes, value u32 + bytes
+//	keys      count times: changed u64 (slot), expiry i64 (ms, 0: never), key u32 + bytes,
+//	          value u32 + bytes
+//	removals  count times: shard u16, slot u64 at which a key of it was last removed
 //	sessions  count times: birth u64 (ms), random u64, seq u64, shard u16,
 //	          flags u8 (1: the reply was not kept), zero u8, reply u32 + bytes
 //	end       keys u64, sessions u64: how many there were
@@ -47,9 +50,12 @@ const (
 	recordLeaving  = 7
 	recordOutgoing = 8
 
-	imageFormat     = 1
+	recordRemovals = 9
+
+	imageFormat     = 2
 	replyNotKept    = 1                         // flag of a session
-	entryOverhead   = 16                        // of a key, beside key and value
+	entryOverhead   = 24                        // of a key, beside key and value
+	removalBytes    = 10                        // of a shard of which a key was removed
 	sessionOverhead = 32                        // of a session, beside its reply
 	imageOverhead   = 4*record.HeadBytes + 2*16 // one record of each kind
 	recordTarget    = 64 << 10                  // bytes after which a record is full
@@ -60,6 +66,7 @@ const (
 // dropped.
 type Image struct {
 	shards   shardArray
+	removed  removals
 	keys     int
 	sessions *btree.BTreeG[session]
 	slot     uint64
@@ -82,6 +89,7 @@ func (s *Store) Image() *Image {
 	s.generation++
 	return &Image{
 		shards:   s.shards,
+		removed:  s.removed,
 		keys:     s.keys,
 		sessions: s.sessions.Clone(),
 		slot:     s.slot,
@@ -107,6 +115,7 @@ func (m *Image) Records(add func(record []byte) error) error {
 
 	m.shards.ascend(0, nil, func(_ shard.ID, it item) bool { return w.item(it) })
 	w.flush()
+	w.removals(&m.removed)
 	m.sessions.Ascend(w.session)
 	w.flush()
 	m.handover.write(&w)
@@ -146,11 +155,24 @@ func (w *recordWriter) entry(kind byte) {
 // item adds an item, and returns false if that is of no use any more.
 func (w *recordWriter) item(it item) bool {
 	w.entry(recordKeys)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, it.changed)
 	w.buf = appendItem(w.buf, &it)
 	return w.err == nil
 }
 
-// appendItem appends an item as it is in images and in chunks.
+// removals adds when keys were last removed.
+func (w *recordWriter) removals(r *removals) {
+	for id, slot := range r {
+		if slot != 0 {
+			w.entry(recordRemovals)
+			w.buf = binary.LittleEndian.AppendUint16(w.buf, uint16(id))
+			w.buf = binary.LittleEndian.AppendUint64(w.buf, slot)
+		}
+	}
+	w.flush()
+}
+
+// appendItem appends an item as it is in chunks, and in images behind its slot.
 func appendItem(dst []byte, it *item) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(it.expiry))
 	dst = wire.AppendBytes(dst, it.key())

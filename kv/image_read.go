@@ -28,7 +28,8 @@ type ImageRecord struct {
 // ImageItem is a key with its value. They alias the record.
 type ImageItem struct {
 	Key, Value []byte
-	Expiry     int64 // ms since the Unix epoch, 0: never
+	Changed    uint64 // slot at which it became what it is
+	Expiry     int64  // ms since the Unix epoch, 0: never
 }
 
 // ImageSession is what is remembered of a session. The reply aliases the record.
@@ -41,7 +42,8 @@ type ImageSession struct {
 
 var recordWords = map[byte]string{
 	recordState: "state", recordKeys: "keys", recordSessions: "sessions", recordEnd: "end",
-	recordGroup: "group", recordIncoming: "incoming", recordLeaving: "leaving", recordOutgoing: "outgoing",
+	recordRemovals: "removals",
+	recordGroup:    "group", recordIncoming: "incoming", recordLeaving: "leaving", recordOutgoing: "outgoing",
 }
 
 var errNoSession = errors.New("session that cannot be")
@@ -60,11 +62,12 @@ func ReadImageRecord(b []byte) (ImageRecord, error) {
 		rec.Slot, rec.LogTime = in.Uint64(), in.Int64()
 	case recordKeys:
 		for range rec.Count {
+			changed := in.Uint64()
 			expiry, key, value := readItem(in)
 			if in.Err() != nil {
 				break
 			}
-			rec.Items = append(rec.Items, ImageItem{Key: key, Value: value, Expiry: expiry})
+			rec.Items = append(rec.Items, ImageItem{Key: key, Value: value, Changed: changed, Expiry: expiry})
 		}
 	case recordSessions:
 		for range rec.Count {

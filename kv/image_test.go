@@ -212,6 +212,8 @@ func goldenImage(tb testing.TB) ([][]byte, *kv.Store) {
 	for _, c := range []kv.Command{
 		{Args: args(tb, "SET foo bar")}, // shard 12182
 		{Args: args(tb, "SET bar x PX 1000")},
+		{Args: args(tb, "SET a x")}, // shard 15495
+		{Args: args(tb, "DEL a")},
 		{Args: args(tb, "INCR foo"), Session: id, Seq: 3},
 	} {
 		s.Apply(nil, c.Append(nil))
@@ -223,9 +225,10 @@ func TestImagesHaveGoldenBytes(t *testing.T) {
 	got, s := goldenImage(t)
 	integer := "-ERR value is not an integer or out of range\r\n"
 	want := []string{
-		"01000000 01000000 0700000000000000 00002a36fe9c9717",
-		"02000000 02000000 e86be5cf8b010000 03000000 626172 01000000 78" + // bar, shard 5061
-			"0000000000000000 03000000 666f6f 03000000 626172",
+		"01000000 02000000 0700000000000000 00002a36fe9c9717",
+		"02000000 02000000 0700000000000000 e86be5cf8b010000 03000000 626172 01000000 78" + // bar, shard 5061
+			"0700000000000000 0000000000000000 03000000 666f6f 03000000 626172",
+		"09000000 01000000 873c 0700000000000000",
 		"03000000 01000000 0068e5cf8b010000 0807060504030201 0300000000000000 962f 00 00 2e000000" + fmt.Sprintf("%x", integer),
 		"04000000 00000000 0200000000000000 0100000000000000",
 	}
@@ -244,30 +247,37 @@ func TestRestoreRefusesWhatIsNoImage(t *testing.T) {
 		return change(r)
 	}
 	tests := map[string][][]byte{
-		"nothing":                nil,
-		"no end":                 with(func(r [][]byte) [][]byte { return r[:3] }),
-		"no state":               with(func(r [][]byte) [][]byte { return r[1:] }),
-		"no keys":                with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[2], r[3]} }),
-		"no sessions":            with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[1], r[3]} }),
-		"keys twice":             with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[1], r[1], r[2], r[3]} }),
-		"sessions twice":         with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[1], r[2], r[2], r[3]} }),
-		"sessions before keys":   with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[2], r[1], r[3]} }),
-		"something behind":       with(func(r [][]byte) [][]byte { return append(r, r[3]) }),
-		"two states":             with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[0], r[1], r[2], r[3]} }),
-		"empty record":           with(func(r [][]byte) [][]byte { return append(r[:1], []byte{}) }),
-		"kind 0":                 with(func(r [][]byte) [][]byte { r[1][0] = 0; return r }),
-		"unknown kind":           with(func(r [][]byte) [][]byte { r[1][0] = 9; return r }),
-		"reserved byte":          with(func(r [][]byte) [][]byte { r[1][2] = 1; return r }),
-		"newer format":           with(func(r [][]byte) [][]byte { r[0][4] = 2; return r }),
-		"count too large":        with(func(r [][]byte) [][]byte { r[1][4] = 3; return r }),
-		"count too small":        with(func(r [][]byte) [][]byte { r[1][4] = 1; return r }),
-		"negative time":          with(func(r [][]byte) [][]byte { r[1][15] = 0x80; return r }),
-		"key too long":           with(func(r [][]byte) [][]byte { r[1][18] = 2; return r }),
-		"session without number": with(func(r [][]byte) [][]byte { r[2][24] = 0; return r }),
-		"session of no shard":    with(func(r [][]byte) [][]byte { r[2][33] = 0xff; return r }),
-		"session with a flag":    with(func(r [][]byte) [][]byte { r[2][34] = 2; return r }),
-		"reply kept and not":     with(func(r [][]byte) [][]byte { r[2][34] = 1; return r }),
-		"end with a count":       with(func(r [][]byte) [][]byte { r[3][4] = 1; return r }),
+		"nothing":                  nil,
+		"no end":                   with(func(r [][]byte) [][]byte { return r[:4] }),
+		"no state":                 with(func(r [][]byte) [][]byte { return r[1:] }),
+		"no keys":                  with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[3], r[4]} }),
+		"no sessions":              with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[1], r[4]} }),
+		"keys twice":               with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[1], r[1], r[3], r[4]} }),
+		"sessions twice":           with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[1], r[2], r[3], r[3], r[4]} }),
+		"sessions before keys":     with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[3], r[1], r[4]} }),
+		"something behind":         with(func(r [][]byte) [][]byte { return append(r, r[4]) }),
+		"two states":               with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[0], r[1], r[3], r[4]} }),
+		"empty record":             with(func(r [][]byte) [][]byte { return append(r[:1], []byte{}) }),
+		"kind 0":                   with(func(r [][]byte) [][]byte { r[1][0] = 0; return r }),
+		"unknown kind":             with(func(r [][]byte) [][]byte { r[1][0] = 9; return r }),
+		"reserved byte":            with(func(r [][]byte) [][]byte { r[1][2] = 1; return r }),
+		"newer format":             with(func(r [][]byte) [][]byte { r[0][4] = 3; return r }),
+		"count too large":          with(func(r [][]byte) [][]byte { r[1][4] = 3; return r }),
+		"count too small":          with(func(r [][]byte) [][]byte { r[1][4] = 1; return r }),
+		"older format":             with(func(r [][]byte) [][]byte { r[0][4] = 1; return r }),
+		"changed in the future":    with(func(r [][]byte) [][]byte { r[1][8] = 8; return r }),
+		"removed in the future":    with(func(r [][]byte) [][]byte { r[2][10] = 8; return r }),
+		"removed never":            with(func(r [][]byte) [][]byte { r[2][10] = 0; return r }),
+		"removed from no shard":    with(func(r [][]byte) [][]byte { r[2][9] = 0x40; return r }),
+		"removals twice":           with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[1], r[2], r[2], r[3], r[4]} }),
+		"removals behind sessions": with(func(r [][]byte) [][]byte { return [][]byte{r[0], r[1], r[3], r[2], r[4]} }),
+		"negative time":            with(func(r [][]byte) [][]byte { r[1][23] = 0x80; return r }),
+		"key too long":             with(func(r [][]byte) [][]byte { r[1][26] = 2; return r }),
+		"session without number":   with(func(r [][]byte) [][]byte { r[3][24] = 0; return r }),
+		"session of no shard":      with(func(r [][]byte) [][]byte { r[3][33] = 0xff; return r }),
+		"session with a flag":      with(func(r [][]byte) [][]byte { r[3][34] = 2; return r }),
+		"reply kept and not":       with(func(r [][]byte) [][]byte { r[3][34] = 1; return r }),
+		"end with a count":         with(func(r [][]byte) [][]byte { r[4][4] = 1; return r }),
 	}
 	for name, rs := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -306,10 +316,10 @@ func TestErrorsOfTheCallerComeThrough(t *testing.T) {
 
 func FuzzRestore(f *testing.F) {
 	rs, _ := goldenImage(f)
-	f.Add(rs[0], rs[1], rs[2], rs[3])
-	f.Add(rs[0], rs[1], rs[3], rs[3])
-	f.Fuzz(func(t *testing.T, a, b, c, d []byte) {
-		s, err := restore([][]byte{a, b, c, d})
+	f.Add(rs[0], rs[1], rs[2], rs[3], rs[4])
+	f.Add(rs[0], rs[1], rs[3], rs[4], rs[4])
+	f.Fuzz(func(t *testing.T, a, b, c, d, e []byte) {
+		s, err := restore([][]byte{a, b, c, d, e})
 		if err != nil {
 			return
 		}

@@ -132,6 +132,7 @@ func (s *Store) installEntries(in *incoming, entries []byte) {
 		case behindItem:
 			d := s.mutablePartial(in, e.at.shard)
 			it := memory.item(e.at.key, e.value, e.expiry)
+			it.changed = s.slot // the giver's slots are of another log
 			if _, replaced := d.put(it); replaced {
 				panic(fmt.Sprintf("kv: a key of shard %d came twice from group %d", e.at.shard, in.from.ID))
 			}

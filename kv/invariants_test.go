@@ -24,6 +24,7 @@ func RequireInvariants(t *testing.T, s *Store) {
 		d.items.Ascend(func(it item) bool {
 			keys++
 			bytes += it.size()
+			require.LessOrEqual(t, it.changed, s.slot)
 			require.Equal(t, id, shard.Of(it.key()))
 			if it.expiry != 0 {
 				expires++
@@ -44,6 +45,15 @@ func RequireInvariants(t *testing.T, s *Store) {
 		if first != 0 {
 			indexed++
 			require.True(t, s.deadlines.Has(shardDeadline{first, id}))
+		}
+	}
+	for id, slot := range s.removed {
+		if slot == 0 {
+			continue
+		}
+		bytes += removalBytes
+		if slot > s.slot || !s.states[id].Serves() {
+			require.Fail(t, "removed", "shard %d at slot %d", id, slot)
 		}
 	}
 	require.Equal(t, indexed, s.deadlines.Len())
@@ -188,6 +198,7 @@ func requireRestores(t *testing.T, s *Store) {
 	require.Equal(t, s.Digest(), back.Digest())
 	require.Equal(t, s.Handover(), back.Handover())
 	require.Equal(t, s.states, back.states)
+	require.Equal(t, s.removed, back.removed)
 	require.Equal(t, []int64{s.bytes, s.sessionBytes, s.headBytes, int64(s.keys), int64(s.expires)},
 		[]int64{back.bytes, back.sessionBytes, back.headBytes, int64(back.keys), int64(back.expires)})
 	for i, o := range s.outgoing {

@@ -17,9 +17,10 @@ const degree = 32
 // with the key, so no two keys share memory, and an image never looks behind the
 // length that it knows.
 type item struct {
-	data   []byte // key, then value
-	expiry int64  // ms since the Unix epoch, > 0; 0: never
-	keyLen uint32
+	data    []byte // key, then value
+	expiry  int64  // ms since the Unix epoch, > 0; 0: never
+	changed uint64 // slot of the group's log at which it was put here
+	keyLen  uint32
 }
 
 // newItem copies key and value, which belong to others, into one piece.

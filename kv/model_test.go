@@ -37,7 +37,10 @@ type world struct {
 	image   *kv.Image // one from a while ago, with its records of then
 	records [][]byte
 
-	moved, replies, stale, restored, missed, leaving, batches int // what happened, so that a world without it fails
+	watches []worldWatch
+	touched map[string]int // by key, how often it was changed by a command
+
+	moved, replies, stale, restored, missed, leaving, batches, passed, failed int // what happened, so that a world without it fails
 }
 
 // worldGroup is a group. What one replica says and is, the other does too.
@@ -71,7 +74,7 @@ type worldSession struct {
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{
-		Rand: rand.New(rand.NewPCG(seed, 4)), t: t, configs: []*shard.Config{{}}, truth: map[shard.ID]*truth{},
+		Rand: rand.New(rand.NewPCG(seed, 4)), t: t, configs: []*shard.Config{{}}, truth: map[shard.ID]*truth{}, touched: map[string]int{},
 	}
 	for id := shard.GroupID(1); id <= 4; id++ {
 		g := &worldGroup{id: id, clock: epoch + w.Int64N(int64(10*time.Second))}
@@ -124,8 +127,12 @@ func (w *world) step() {
 		w.group().clock += w.Int64N(int64(time.Second))
 	case n == 50 && w.IntN(5) == 0:
 		w.group().clock += int64(25 * time.Minute)
-	case n < 75:
+	case n < 72:
 		w.command(w.line())
+	case n < 76:
+		w.watch()
+	case n < 80:
+		w.transact()
 	default:
 		w.sessionCommand()
 	}
@@ -310,8 +317,9 @@ func (w *world) requireOneServes() {
 func (w *world) key() string { return w.keys[w.IntN(len(w.keys))] }
 
 // line is a command on one key. Values show everything that was ever done to it.
-func (w *world) line() string {
-	k := w.key()
+func (w *world) line() string { return w.lineOn(w.key()) }
+
+func (w *world) lineOn(k string) string {
 	switch w.IntN(8) {
 	case 0:
 		return fmt.Sprintf("SET %s v%d PX %d", k, w.IntN(1000), 1+w.IntN(2000))
@@ -367,7 +375,82 @@ func (w *world) execute(g *worldGroup, id shard.ID, c kv.Command) string {
 	require.LessOrEqual(w.t, tr.store.LogTime(), g.store().LogTime(), "the time of a shard goes on wherever it is")
 	tr.slot++
 	tr.store.Begin(tr.slot, g.store().LogTime())
-	return string(tr.store.Apply(nil, c.Append(nil)))
+	reply := string(tr.store.Apply(nil, c.Append(nil)))
+	if name := string(c.Args[0]); name == "SET" || name == "APPEND" || reply == ":1\r\n" {
+		w.touched[string(c.Args[1])]++
+	}
+	return reply
+}
+
+// worldWatch is a token of a key, and what was so when it was given.
+type worldWatch struct {
+	kv.Watched
+	by      *worldGroup
+	touched int
+	there   bool
+}
+
+// query asks a replica of a group that may serve the shard.
+func (w *world) query(g *worldGroup, line string) string {
+	c, _ := w.prepare(line)
+	s := g.replicas[w.IntN(2)]
+	reply, ok := s.Query(nil, s.LogTime(), c.Append(nil))
+	require.True(w.t, ok)
+	return string(reply)
+}
+
+// watch has a client watch a key, to depend on it at some time or other.
+func (w *world) watch() {
+	key := w.key()
+	id := shard.Of([]byte(key))
+	g := w.serving(id)
+	reply := w.query(g, "DISKV.WATCH "+key)
+	if w.refused(g, id, reply) {
+		return
+	}
+	token := read(w.t, []byte(reply)).Str
+	there := w.query(g, "EXISTS "+key) == ":1\r\n"
+	w.watches = append(w.watches, worldWatch{kv.Watched{Token: token, Key: []byte(key)}, g, w.touched[key], there})
+}
+
+// transact executes a transaction that depends on a key. It must not be executed if
+// that has changed, wherever its shard has been in the meantime; and it must be if
+// nothing at all has happened.
+func (w *world) transact() {
+	if len(w.watches) == 0 {
+		return
+	}
+	i := len(w.watches) - 1 - w.IntN(min(len(w.watches), 12))
+	watch := w.watches[i]
+	key := string(watch.Key)
+	p, refusal := kv.Prepare(kv.TransactionArgs(watch.Key, []kv.Watched{watch.Watched}, [][][]byte{args(w.t, "EXISTS "+key), args(w.t, w.lineOn(key))}))
+	require.Nil(w.t, refusal)
+	g := w.serving(p.Shard)
+	h := g.store().Handover()
+	reply := w.apply(g, p.Command.Append(nil))
+	if w.refused(g, p.Shard, reply) {
+		return
+	}
+	if reply == "_\r\n" {
+		w.failed++
+		return
+	}
+	require.Equal(w.t, watch.by, g, "config %v", h.Config)
+	require.Equal(w.t, watch.touched, w.touched[key], "%s was changed, and the transaction executed", key)
+	v := read(w.t, []byte(reply))
+	require.Equal(w.t, watch.there, v.Elems[0].Int == 1, "%s has expired, and the transaction was executed", key)
+	want := w.execute(g, p.Shard, kv.Command{Args: args(w.t, "EXISTS "+key)}) + w.execute(g, p.Shard, kv.Command{Args: p.Command.Args[len(p.Command.Args)-lastArgs(p.Command.Args):]})
+	require.Equal(w.t, "*2\r\n"+want, reply)
+	w.passed++
+}
+
+// lastArgs returns how many arguments the last command of a transaction has.
+func lastArgs(transaction [][]byte) int {
+	for n := 1; ; n++ {
+		if string(transaction[len(transaction)-n-1]) == fmt.Sprint(n) {
+			return n
+		}
+	}
 }
 
 func (w *world) command(line string) {
@@ -512,6 +595,8 @@ func TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice(t *testing.T) {
 		sum.restored += w.restored
 		sum.missed += w.missed
 		sum.leaving += w.leaving
+		sum.passed += w.passed
+		sum.failed += w.failed
 		sum.batches = max(sum.batches, w.batches)
 	}
 	if *modelSeeds < 15 {
@@ -524,4 +609,6 @@ func TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice(t *testing.T) {
 	require.Positive(t, sum.missed)
 	require.Greater(t, sum.leaving, 100)
 	require.Greater(t, sum.batches, 2, "batches of one stream")
+	require.Greater(t, sum.passed, 100)
+	require.Greater(t, sum.failed, 100)
 }

@@ -17,6 +17,8 @@ type Prepared struct {
 	Command Command
 	// Write: it has to go through the log.
 	Write bool
+	// Grows: it may need more memory or disk.
+	Grows bool
 	// Keyed: it has keys, all of them in Shard.
 	Keyed bool
 	Shard shard.ID
@@ -31,17 +33,24 @@ func Prepare(args [][]byte) (p Prepared, refusal []byte) {
 	if text != "" {
 		return Prepared{}, resp.AppendError(nil, text)
 	}
-	if a.spec.run == nil {
+	switch {
+	case a.transaction != nil:
+		refusal = a.transaction.check(nil, a.shard)
+	case a.spec.run == nil:
 		return prepareOnce(args, a.shard)
+	default:
+		c := call{args: args, shard: a.shard, maxValue: hardMaxValue}
+		a.spec.run(&c)
+		refusal = c.out
 	}
-	c := call{args: args, shard: a.shard, maxValue: hardMaxValue}
-	if a.spec.run(&c); len(c.out) > 0 {
-		return Prepared{}, c.out
+	if len(refusal) > 0 {
+		return Prepared{}, refusal
 	}
 	return Prepared{
 		Spec:    a.spec,
 		Command: Command{Args: args},
-		Write:   a.spec.IsWrite(),
+		Write:   a.write,
+		Grows:   a.grows,
 		Keyed:   a.keyed,
 		Shard:   a.shard,
 	}, nil
@@ -60,7 +69,7 @@ func prepareOnce(args [][]byte, in shard.ID) (Prepared, []byte) {
 		return refuse(errOnceSeq)
 	}
 	wrapped := args[4:]
-	if spec, ok := Lookup(wrapped[0]); ok && spec.run == nil {
+	if spec, ok := Lookup(wrapped[0]); ok && spec.Name == onceName {
 		return refuse(errNested)
 	}
 	p, refusal := Prepare(wrapped)
@@ -69,6 +78,8 @@ func prepareOnce(args [][]byte, in shard.ID) (Prepared, []byte) {
 		return Prepared{}, refusal
 	case !p.Keyed:
 		return refuse(errOnceKeyless)
+	case p.Spec.Flags&queryOnly != 0:
+		return refuse(errOnceNotLogged)
 	case p.Shard != in:
 		return refuse(errCrossSlot)
 	}
@@ -83,6 +94,23 @@ type admission struct {
 	spec  *Spec
 	keyed bool
 	shard shard.ID
+	write bool // it has to go through the log
+	grows bool // it may need more memory or disk
+
+	transaction *transaction // nil: it is none
+}
+
+// take notes a key. The refusal is empty if that may be one of the command.
+func (a *admission) take(key []byte) (refusal string) {
+	if len(key) > MaxKey {
+		return errKeyTooLarge
+	}
+	id := shard.Of(key)
+	if a.keyed && id != a.shard {
+		return errCrossSlot
+	}
+	a.keyed, a.shard = true, id
+	return ""
 }
 
 // admit does that part of the checks that is made again when the command is
@@ -98,17 +126,18 @@ func admit(args [][]byte) (admission, string) {
 	if !spec.fits(len(args)) {
 		return admission{}, wrongArguments(spec.Name)
 	}
-	a := admission{spec: spec}
+	a := admission{spec: spec, write: spec.IsWrite(), grows: spec.Flags&DenyOOM != 0}
+	if spec.Flags&MovableKeys != 0 {
+		if refusal := admitTransaction(&a, args); refusal != "" {
+			return admission{}, refusal
+		}
+		return a, ""
+	}
 	from, last, step := spec.keyRange(len(args))
 	for i := from; i <= last; i += step {
-		if len(args[i]) > MaxKey {
-			return admission{}, errKeyTooLarge
+		if refusal := a.take(args[i]); refusal != "" {
+			return admission{}, refusal
 		}
-		id := shard.Of(args[i])
-		if a.keyed && id != a.shard {
-			return admission{}, errCrossSlot
-		}
-		a.keyed, a.shard = true, id
 	}
 	return a, ""
 }

@@ -65,7 +65,7 @@ func TestReadImageRecord(t *testing.T) {
 	}))
 	require.Equal(t, []ImageRecord{
 		{Kind: "state", Count: imageFormat, Slot: 7, LogTime: 9e9},
-		{Kind: "keys", Count: 1, Items: []ImageItem{{Key: []byte("k"), Value: []byte("vw"), Expiry: 9500}}},
+		{Kind: "keys", Count: 1, Items: []ImageItem{{Key: []byte("k"), Value: []byte("vw"), Changed: 7, Expiry: 9500}}},
 		{Kind: "sessions", Count: 1, Sessions: []ImageSession{{ID: once.Session, Seq: 2, Shard: shard.Of([]byte("k")), Reply: []byte(":2\r\n")}}},
 		{Kind: "end"},
 	}, got)

@@ -46,6 +46,7 @@ type restorer struct {
 	lastItem  item
 	deadlines []deadline // of current
 	lastID    SessionID  // zero at the beginning of a section
+	removals  int        // the shard behind the last removal
 }
 
 func (r *restorer) record(b []byte) error {
@@ -75,6 +76,12 @@ func (r *restorer) record(b []byte) error {
 	case recordKeys:
 		for range count {
 			if !r.item(in) {
+				break
+			}
+		}
+	case recordRemovals:
+		for range count {
+			if !r.removal(in) {
 				break
 			}
 		}
@@ -118,6 +125,7 @@ func (r *restorer) uncounted(in *wire.Reader, kind byte) {
 const (
 	sectionNone = iota
 	sectionKeys
+	sectionRemovals
 	sectionSessions
 	sectionGroup
 	sectionIncoming
@@ -143,9 +151,11 @@ func (r *restorer) follows(kind byte) (section int, ok bool) {
 		if in(sectionOutgoing) {
 			return sectionOutgoing, true
 		}
-		return sectionSessions, in(sectionKeys, sectionSessions)
+		return sectionSessions, in(sectionKeys, sectionRemovals, sectionSessions)
+	case recordRemovals:
+		return sectionRemovals, in(sectionKeys, sectionRemovals)
 	case recordGroup:
-		return sectionGroup, in(sectionKeys, sectionSessions)
+		return sectionGroup, in(sectionKeys, sectionRemovals, sectionSessions)
 	case recordIncoming:
 		return sectionIncoming, in(sectionGroup, sectionIncoming)
 	case recordLeaving:
@@ -153,7 +163,7 @@ func (r *restorer) follows(kind byte) (section int, ok bool) {
 	case recordOutgoing:
 		return sectionOutgoing, in(sectionGroup, sectionIncoming, sectionLeaving, sectionOutgoing, sectionKept)
 	case recordEnd:
-		return sectionEnd, in(sectionKeys, sectionSessions, sectionGroup, sectionIncoming, sectionLeaving, sectionOutgoing, sectionKept)
+		return sectionEnd, in(sectionKeys, sectionRemovals, sectionSessions, sectionGroup, sectionIncoming, sectionLeaving, sectionOutgoing, sectionKept)
 	}
 	return r.section, true // unknown: said below
 }
@@ -171,12 +181,17 @@ func readItem(in *wire.Reader) (expiry int64, key, value []byte) {
 
 // item takes one entry of a keys record and returns false on a fault.
 func (r *restorer) item(in *wire.Reader) bool {
+	changed := in.Uint64()
 	expiry, key, value := readItem(in)
+	if in.Err() == nil && changed > r.s.slot {
+		in.Fail(errEntry)
+	}
 	if in.Err() != nil {
 		return false
 	}
 	id := shard.Of(key)
 	it := r.slab.item(key, value, expiry)
+	it.changed = changed
 	switch {
 	case r.current == nil || id > r.shard:
 		r.finishShard()
@@ -198,6 +213,23 @@ func (r *restorer) item(in *wire.Reader) bool {
 	if expiry != 0 && r.section != sectionKept {
 		r.deadlines = append(r.deadlines, it.deadline())
 	}
+	return true
+}
+
+// removal takes one entry of a removals record and returns false on a fault.
+func (r *restorer) removal(in *wire.Reader) bool {
+	id, slot := shard.ID(in.Uint16()), in.Uint64()
+	if in.Err() == nil && (id >= shard.Count || slot == 0 || slot > r.s.slot) {
+		in.Fail(errEntry)
+	}
+	if in.Err() == nil && r.removals > int(id) {
+		in.Fail(errOrder)
+	}
+	if in.Err() != nil {
+		return false
+	}
+	r.removals = int(id) + 1
+	r.s.setRemoved(id, slot)
 	return true
 }
 

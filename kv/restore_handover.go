@@ -191,6 +191,9 @@ func (r *restorer) finishHandover() error {
 		if d != nil && !s.states[id].Serves() {
 			return fmt.Errorf("%w: shard %d has keys and is %s", errShards, id, s.states[id])
 		}
+		if s.removed[id] != 0 && !s.states[id].Serves() {
+			return fmt.Errorf("%w: shard %d has lost keys and is %s", errShards, id, s.states[id])
+		}
 	}
 	for i := range s.incoming {
 		in := &s.incoming[i]

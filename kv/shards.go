@@ -43,6 +43,10 @@ func (a *shardArray) ascend(from shard.ID, key []byte, visit func(id shard.ID, i
 	}
 }
 
+// removals has for every shard the slot at which a key of it was last removed, or at
+// which it was installed; 0: never.
+type removals [shard.Count]uint64
+
 // shardDeadline says when the first key of a shard expires.
 type shardDeadline struct {
 	at    int64 // ms since the Unix epoch
@@ -112,8 +116,9 @@ func (s *Store) get(id shard.ID, key []byte) (item, bool) {
 	return d.items.Get(at(key))
 }
 
-// put stores an item in place of what its key had.
+// put stores an item in place of what its key had, as changed now.
 func (s *Store) put(id shard.ID, it item) {
+	it.changed = s.slot
 	d := s.mutable(id)
 	before := d.bytes
 	old, replaced := d.put(it)
@@ -170,11 +175,27 @@ func (s *Store) remove(id shard.ID, key []byte) {
 	d.bytes -= old.size()
 	s.bytes -= old.size()
 	s.keys--
+	s.noteRemoved(id)
 	if old.expiry != 0 {
 		d.deadlines.Delete(old.deadline())
 		s.expires--
 		s.index(id, d)
 	}
+}
+
+// noteRemoved notes that a key of the shard is not there any more, or that the shard
+// has begun to be served here: a watched key that is not there may have changed.
+func (s *Store) noteRemoved(id shard.ID) { s.setRemoved(id, s.slot) }
+
+// setRemoved sets when a key of the shard was removed last; 0: never.
+func (s *Store) setRemoved(id shard.ID, slot uint64) {
+	if s.removed[id] != 0 {
+		s.bytes -= removalBytes
+	}
+	if slot != 0 {
+		s.bytes += removalBytes
+	}
+	s.removed[id] = slot
 }
 
 // index has the store's index say when the first key of a shard expires.

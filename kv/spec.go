@@ -67,7 +67,7 @@ type Spec struct {
 
 	Subcommands []*Spec
 
-	run func(*call) // nil for what this package does not execute
+	run func(*call) // nil for what wraps other commands, and what this package does not execute
 }
 
 // IsWrite tells whether the command goes through the log.
@@ -98,6 +98,9 @@ func (s *Spec) keyRange(n int) (from, last, step int) {
 // Keys returns the keys among the arguments of a command, whose number of
 // arguments is right. They alias args.
 func (s *Spec) Keys(args [][]byte) [][]byte {
+	if s.Flags&MovableKeys != 0 {
+		return transactionKeys(args)
+	}
 	var keys [][]byte
 	from, last, step := s.keyRange(len(args))
 	for i := from; i <= last; i += step {

@@ -27,20 +27,23 @@ const nanosPerMilli = 1_000_000
 //  1. a shard's deadlines has one entry for every item with an expiry, and no other;
 //     the store's has one entry for every shard with deadlines, the first of them
 //  2. a shard's bytes is the sum of the sizes of its items, the store's that of all
-//     items and sessions, those that leave or arrive included; sessionBytes, keys and
-//     expires are sums of what is served
+//     items and sessions, those that leave or arrive included, and of the removals;
+//     sessionBytes, keys and expires are sums of what is served
 //  3. no deadline and no end of a session is before due
 //  4. log time never goes back
 //  5. what an image may read is not changed: it has no shard of this generation
-//  6. a shard that is not served holds nothing in shards
+//  6. a shard that is not served holds nothing in shards, and 0 in removed
 //  7. awaited are the shards in incoming, each in one stream; a stream awaits one at
 //     least; served and awaited are together those that the config gives to group;
 //     leaving are the shards in leaving, which the config gives to the group there
 //  8. no config is taken while a shard is awaited, so every stream is of config
 //  9. of one config and group the batches in outgoing are numbered from 0 on; the last
 //     one is final if and only if nothing leaves for that group with that config
+//  10. a key that is not as it was at a slot, or was not here then, has a later one in
+//     changed; or it is not here, and its shard has a later one in removed
 type Store struct {
 	shards    shardArray
+	removed   removals
 	deadlines *btree.BTreeG[shardDeadline]
 	sessions  *btree.BTreeG[session]
 	keys      int // in all shards
@@ -164,7 +167,7 @@ func (s *Store) Apply(dst, command []byte) []byte {
 func (s *Store) execute(dst []byte, cmd *Command, a admission, refusal string) (reply []byte, executed bool) {
 	switch {
 	case refusal != "":
-	case a.spec.run == nil:
+	case a.spec.run == nil && a.transaction == nil:
 		refusal = errNested
 	case a.spec.Flags&queryOnly != 0:
 		refusal = errQueryOnly
@@ -175,8 +178,16 @@ func (s *Store) execute(dst []byte, cmd *Command, a admission, refusal string) (
 		return resp.AppendError(dst, refusal), false
 	}
 	now := s.now()
-	c := s.run(call{s: s, args: cmd.Args, out: dst, shard: a.shard, log: now, now: now, maxValue: cmd.limit()}, a.spec)
+	c := s.start(call{s: s, args: cmd.Args, out: dst, shard: a.shard, logged: true, log: now, now: now, maxValue: cmd.limit()}, a)
 	return c.out, true
+}
+
+// start executes c: a command, or the commands of a transaction.
+func (s *Store) start(c call, a admission) call {
+	if a.transaction != nil {
+		return s.transact(c, a.transaction)
+	}
+	return s.run(c, a.spec)
 }
 
 // run executes c, in memory that is used for all calls.
@@ -200,7 +211,7 @@ func (s *Store) Query(dst []byte, now int64, query []byte) (reply []byte, ok boo
 		return resp.AppendError(dst, "ERR malformed query: "+err.Error()), true
 	}
 	a, refusal := admit(s.decoded.Args)
-	if refusal == "" && (a.spec.run == nil || a.spec.Flags&ReadOnly == 0) {
+	if refusal == "" && (a.spec.run == nil && a.transaction == nil || a.write) {
 		refusal = errNotARead
 	}
 	if refusal != "" {
@@ -209,10 +220,10 @@ func (s *Store) Query(dst []byte, now int64, query []byte) (reply []byte, ok boo
 	if a.keyed && !s.states[a.shard].Serves() {
 		return s.wrongShard(dst, a.shard), true
 	}
-	c := s.run(call{
+	c := s.start(call{
 		s: s, args: s.decoded.Args, out: dst, shard: a.shard,
 		log: s.now(), now: max(s.logTime, now) / nanosPerMilli, maxValue: s.decoded.limit(),
-	}, a.spec)
+	}, a)
 	if c.open {
 		return dst, false
 	}

@@ -85,7 +85,7 @@ func (k keyValue) prepare(n *Node, args [][]byte) (prepared, []byte) {
 	p.Command.MaxValue = uint32(n.opts.MaxValueBytes)
 	return prepared{
 		spec: p.Spec, encoded: p.Command.Append(make([]byte, 0, encodedSize(p.Command.Args))),
-		write: p.Write, growing: p.Spec.Flags&kv.DenyOOM != 0, keyed: p.Keyed, shard: p.Shard,
+		write: p.Write, growing: p.Grows, keyed: p.Keyed, shard: p.Shard,
 	}, nil
 }
 
