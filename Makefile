@@ -7,21 +7,23 @@ OPS     ?= 500
 FUZZTIME ?= 10s
 KILLS   ?= 20
 TIMES   ?= 1
+DURATION ?= 2m
+SCENARIO ?= mixed
 
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 
 # Packages whose tests start goroutines or drive them.
-RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./inspect/... ./cmd/... ./internal/... ./tests/crash/... ./tests/proc/...
+RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./inspect/... ./cmd/... ./internal/... ./tests/crash/... ./tests/crashreplay/... ./tests/proc/...
 
 # Modules of their own, with what only they depend on.
 MODULES := tests/compat tests/bench/load
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz sim sim-groups explore mutate crash lab compat load load-test bench lint fmt tidy clean
+.PHONY: help build test race fuzz sim sim-groups explore mutate crash crashreplay lab compat load load-test bench lint fmt tidy clean
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 build: ## build the programs into bin/
 	$(GO) build -o $(BIN)/ ./cmd/...
@@ -52,6 +54,9 @@ mutate: ## switch off one safety rule at a time and see that something notices
 
 crash: ## kill -9 real processes, KILLS (20) times
 	$(GO) test ./tests/crash -count=1 -v -timeout 30m -crash.kills=$(KILLS)
+
+crashreplay: build ## run five real processes into every kind of fault for DURATION (2m), SEED=n for certain faults
+	$(BIN)/crashreplay run --scenario $(SCENARIO) --members 5 --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 lab: ## run the scenarios of the labs on real processes, TIMES (1) times
 	$(GO) test ./tests/lab -count=$(TIMES) -timeout 120m

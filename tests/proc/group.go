@@ -31,6 +31,9 @@ type Options struct {
 	// Network is what the members' addresses lead over, those included under
 	// which they know each other; nil: directly.
 	Network *Network
+	// Through is another way to give all members addresses that lead over something,
+	// in place of Network: it returns those, by index.
+	Through func(addrs []string) ([]string, error)
 }
 
 // Group is the members of one replica group.
@@ -54,8 +57,12 @@ func NewGroup(o Options) (*Group, error) {
 	for i := range o.Size {
 		peers = append(peers, ports[i])
 	}
+	through := o.Through
 	if o.Network != nil {
-		if peers, err = o.Network.ThroughAll(peers); err != nil {
+		through = o.Network.ThroughAll
+	}
+	if through != nil {
+		if peers, err = through(peers); err != nil {
 			return nil, err
 		}
 	}

@@ -1,0 +1,185 @@
+package crashreplay
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"diskv/tests/proc"
+)
+
+// lose deletes the data directories; at times once more in the middle of the recovery.
+func (s *suffering) lose() error {
+	again := s.chance.IntN(3) == 0
+	s.told("disk lost; started after %v", s.Lasts)
+	if err := s.killAll(); err != nil {
+		return err
+	}
+	if err := s.each((*proc.Member).LoseDisk); err != nil {
+		return err
+	}
+	if again {
+		if err := s.each(func(m *proc.Member) error { return m.Start() }); err != nil {
+			return err
+		}
+		after := time.Duration(s.chance.IntN(800)) * time.Millisecond
+		s.told("and again %v after its start", after)
+		if err := s.wait(after); err != nil {
+			return err
+		}
+		if err := s.each((*proc.Member).LoseDisk); err != nil {
+			return err
+		}
+	}
+	return s.startLater()
+}
+
+// damage flips bits in a file.
+func (s *suffering) damage() error {
+	if err := s.killAll(); err != nil {
+		return err
+	}
+	for _, m := range s.members {
+		name, bits, err := s.flip(m.Dir)
+		if err != nil {
+			return err
+		}
+		s.told("%d bits flipped in %s", bits, name)
+	}
+	return s.startLater()
+}
+
+// flip flips one to three bits of one of the files in a directory that are not empty. Every
+// file is as likely as any other. Its name is as the directory has it.
+func (s *suffering) flip(dir string) (name string, bits int, err error) {
+	var files []string
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() && e.Name() == "quarantine" {
+			return fs.SkipDir
+		}
+		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && fi.Size() > 0 {
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil || len(files) == 0 {
+		return "", 0, fmt.Errorf("no file to damage in %s: %w", dir, errors.Join(err))
+	}
+	path := files[s.chance.IntN(len(files))]
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", 0, err
+	}
+	bits = 1 + s.chance.IntN(3)
+	for range bits {
+		b[s.chance.IntN(len(b))] ^= 1 << s.chance.IntN(8)
+	}
+	name, _ = filepath.Rel(dir, path)
+	return name, bits, os.WriteFile(path, b, 0o600)
+}
+
+// old puts a copy of a data directory back that is from before its disk was lost.
+// A copy without a loss in between is found out as a best effort only (docs/protocol.md,
+// "Old copies"), so what it does is no violation.
+func (s *suffering) old() error {
+	m := s.members[0]
+	image := filepath.Join(s.o.Dir, fmt.Sprintf("old-%d", s.N))
+	s.told("copied, lost, and the copy put back %v after its recovery", s.Lasts)
+	if err := m.Kill(); err != nil {
+		return err
+	}
+	if err := m.CopyDisk(image); err != nil {
+		return err
+	}
+	if err := m.LoseDisk(); err != nil {
+		return err
+	}
+	if err := m.Start(); err != nil {
+		return err
+	}
+	if err := s.voter(m); err != nil {
+		return err
+	}
+	if err := s.wait(s.Lasts); err != nil {
+		return err
+	}
+	if err := m.LoseDisk(); err != nil {
+		return err
+	}
+	if err := os.Rename(image, m.Dir); err != nil {
+		return err
+	}
+	if err := m.Start(); err != nil {
+		return err
+	}
+	return s.whole()
+}
+
+// swap gives members each other's data directories: both processes have to refuse them.
+// One alone gets another's IDENTITY.
+func (s *suffering) swap() error {
+	if err := s.killAll(); err != nil {
+		return err
+	}
+	aside := filepath.Join(s.o.Dir, fmt.Sprintf("aside-%d", s.N))
+	exchange := func() error { return s.exchange(aside) }
+	if len(s.members) == 1 {
+		s.told("gets another's IDENTITY, and its own back")
+		exchange = func() error { return s.foreign(aside) }
+	} else {
+		s.told("get each other's directories, and their own back after %v", s.Lasts)
+	}
+	if err := exchange(); err != nil {
+		return err
+	}
+	if err := s.each(s.refuses); err != nil {
+		return err
+	}
+	if err := exchange(); err != nil {
+		return err
+	}
+	return s.startLater()
+}
+
+// exchange exchanges the directories of two members.
+func (s *suffering) exchange(aside string) error {
+	one, two := s.members[0].Dir, s.members[1].Dir
+	return errors.Join(os.Rename(one, aside), os.Rename(two, one), os.Rename(aside, two))
+}
+
+// foreign puts a member's directory aside and another's IDENTITY in its place; and, if
+// there is one aside, that back.
+func (s *suffering) foreign(aside string) error {
+	m := s.members[0]
+	if _, err := os.Stat(aside); err == nil {
+		return errors.Join(os.RemoveAll(m.Dir), os.Rename(aside, m.Dir))
+	}
+	other := s.group.Members[(m.Index+1)%len(s.group.Members)]
+	b, err := os.ReadFile(filepath.Join(other.Dir, "IDENTITY"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(m.Dir, aside), os.Mkdir(m.Dir, 0o750), os.WriteFile(filepath.Join(m.Dir, "IDENTITY"), b, 0o600))
+}
+
+// refuses starts a member whose directory is another's.
+func (s *suffering) refuses(m *proc.Member) error {
+	if err := m.Start(); err != nil {
+		return err
+	}
+	status, err := m.Wait(s.ctx)
+	switch {
+	case err != nil:
+		return err
+	case status != 1 || !strings.Contains(tail(m.Output()), "belongs to member"):
+		return fmt.Errorf("member %d does not refuse another's directory as it should: status %d\n%s", m.Index, status, tail(m.Output()))
+	}
+	return nil
+}
