@@ -101,13 +101,17 @@ const (
 	Overloaded
 	// Unknown: it may have been executed, may yet be, or may never be.
 	Unknown
+	// Deferred: a query was not executed, since the replies of those that were asked
+	// with it are enough for once. See [Replica.ReadWithin].
+	Deferred
 )
 
 // Reply answers a request.
 type Reply struct {
 	Token   Token
 	Outcome Outcome
-	Data    []byte // of the state machine; not changed any more
+	Data    []byte     // of the state machine; not changed any more
+	Slot    paxos.Slot // of a command that is Done: where the log has it
 }
 
 // Decided is a batch of the leader's that has become durable where it must, and was

@@ -100,7 +100,7 @@ func (r *Replica) settle(s paxos.Slot, b Batch, replies [][]byte) {
 	}
 	for i, t := range p.tokens {
 		if p.origin == b.Origin {
-			r.reply(t, Done, replies[i])
+			r.out.Replies = append(r.out.Replies, Reply{Token: t, Outcome: Done, Data: replies[i], Slot: s})
 		} else {
 			r.reply(t, NotLeader, nil)
 		}

@@ -34,7 +34,7 @@ func TestBatching(t *testing.T) {
 	lead.slow = false
 	g.settle()
 	for i := range 5 {
-		require.Equal(t, Reply{Token: fmt.Sprintf("set b %d", i), Outcome: Done, Data: fmt.Append(nil, i+2)},
+		require.Equal(t, Reply{Token: fmt.Sprintf("set b %d", i), Outcome: Done, Data: fmt.Append(nil, i+2), Slot: before + 2},
 			lead.replies[fmt.Sprintf("set b %d", i)], "each its own reply, in order")
 	}
 	require.Zero(t, lead.r.proposals.bytes)

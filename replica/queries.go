@@ -16,22 +16,46 @@ type reads struct {
 	slot    paxos.Slot // of the time entry that expired waits for; zero if none
 }
 
+// Allowance bounds the memory that the replies of some queries take together. It is the
+// replica's until all of them have their outcome.
+type Allowance struct {
+	Bytes int  // left for replies
+	held  bool // one of the queries waits for a time entry, and with it those behind it
+}
+
 // query is a read that waits.
 type query struct {
 	token Token
 	bytes []byte
 	since time.Duration
-	at    int64 // the time as of which it is answered; zero until confirmed
+	allow *Allowance // nil: none
+	at    int64      // the time as of which it is answered; zero until confirmed
 }
 
 // Read asks for a query to be answered, linearizably. The query must not change
 // afterwards.
-func (r *Replica) Read(t Token, q []byte) {
+func (r *Replica) Read(t Token, q []byte) { r.ReadWithin(t, q, nil) }
+
+// ReadWithin is Read with a bound on the memory that replies take, which may be shared by
+// queries that are asked together: the reply that exceeds it is still given, and queries
+// behind that one are Deferred. Those that are Deferred are always the last.
+func (r *Replica) ReadWithin(t Token, q []byte, allow *Allowance) {
 	if !r.leading {
 		r.reply(t, NotLeader, nil)
 		return
 	}
-	r.reads.next = append(r.reads.next, query{token: t, bytes: q, since: r.now.Mono})
+	r.reads.next = append(r.reads.next, query{token: t, bytes: q, since: r.now.Mono, allow: allow})
+}
+
+// ReadApplied answers a query at once from what this replica has applied: the state as
+// of a slot, at the log time of that slot, which may be behind the leader's. It never goes
+// back, as long as the process lives. ok is false on a replica that follows no leader, or
+// that has lost its disk and has not got everything back.
+func (r *Replica) ReadApplied(q []byte) (reply []byte, ok bool) {
+	if r.core == nil || r.hasLostDisk() || !r.hasLeader {
+		return nil, false
+	}
+	return r.machine.Query(nil, r.logTime, q)
 }
 
 // confirmQueries has the queries that have gathered confirmed, as one read.
@@ -65,6 +89,11 @@ func (r *Replica) answerReads(states []paxos.ReadState) {
 		waiting := rs.expired
 		rs.expired, rs.slot = nil, 0
 		for _, q := range waiting {
+			if q.allow != nil {
+				q.allow.held = false
+			}
+		}
+		for _, q := range waiting {
 			r.answer(q)
 		}
 	}
@@ -72,14 +101,28 @@ func (r *Replica) answerReads(states []paxos.ReadState) {
 
 // answer answers a confirmed query, or keeps it for after a time entry.
 func (r *Replica) answer(q query) {
+	if q.allow != nil && q.allow.held {
+		r.reads.expired = append(r.reads.expired, q)
+		return
+	}
+	if q.allow != nil && q.allow.Bytes <= 0 {
+		r.reply(q.token, Deferred, nil)
+		return
+	}
 	start := len(r.arena)
 	reply, ok := r.machine.Query(r.arena, max(q.at, r.logTime), q.bytes)
 	if !ok {
+		if q.allow != nil {
+			q.allow.held = true
+		}
 		r.reads.expired = append(r.reads.expired, q)
 		r.reads.want = r.reads.slot == 0
 		return
 	}
 	r.arena = reply
+	if q.allow != nil {
+		q.allow.Bytes -= len(reply) - start
+	}
 	r.reply(q.token, Done, reply[start:len(reply):len(reply)])
 }
 

@@ -205,3 +205,79 @@ func TestLogTimeFollowsTheMachine(t *testing.T) {
 	require.Equal(t, lead.r.logTime, follower.r.logTime)
 	g.requireConverged()
 }
+
+// TestAllowanceDefersTheLastQueries: queries whose replies would take too much memory
+// together are not executed, and those are the last, also when one waits for a time
+// entry.
+func TestAllowanceDefersTheLastQueries(t *testing.T) {
+	g := formed(t, 3, Options{})
+	lead := g.leader()
+	now, _ := lead.r.LeaderTime()
+	g.set("set a 0123456789")
+	g.set(fmt.Sprintf("set short 1 %d", now+int64(time.Second)))
+	ask := func(names string, allow *Allowance, queries ...string) []Outcome {
+		for i, q := range queries {
+			lead.r.ReadWithin(fmt.Sprint(names, i), []byte(q), allow)
+		}
+		lead.carryOut()
+		g.settle()
+		var out []Outcome
+		for i := range queries {
+			out = append(out, lead.outcome(fmt.Sprint(names, i)))
+		}
+		return out
+	}
+	require.Equal(t, []Outcome{Done, Done, Deferred, Deferred}, ask("x", &Allowance{Bytes: 15}, "get a", "get a", "get a", "get b"),
+		"the reply that exceeds it is given")
+	require.Equal(t, []Outcome{Done, Done}, ask("y", nil, "get a", "get a"))
+
+	g.run(1100 * time.Millisecond)
+	require.Equal(t, []Outcome{Done, Done, Done, Deferred}, ask("z", &Allowance{Bytes: 15}, "get a", "get short", "get a", "get a"))
+	require.Equal(t, "nil", string(lead.replies["z1"].Data))
+}
+
+// TestReadApplied: every member that follows answers from a slot that it has applied; one
+// without a leader, or without its disk, does not.
+func TestReadApplied(t *testing.T) {
+	g := formed(t, 3, Options{})
+	g.set("set a 1")
+	g.run(time.Second)
+	lead, follower := g.leader(), g.followers()[0]
+	read := func(m *member) string {
+		reply, ok := m.r.ReadApplied([]byte("get a"))
+		if !ok {
+			return "refused"
+		}
+		return string(reply)
+	}
+	require.Equal(t, "1", read(follower))
+	require.Equal(t, "1", read(lead))
+
+	now, _ := lead.r.LeaderTime()
+	g.set(fmt.Sprintf("set a 2 %d", now+int64(time.Second)))
+	g.run(1100 * time.Millisecond)
+	require.Equal(t, "2", read(follower), "it is there as of the slot's log time")
+
+	g.isolate(follower)
+	g.set("set a 3")
+	require.Equal(t, "2", read(follower), "it lags")
+	g.run(5 * time.Second)
+	require.Equal(t, "refused", read(follower), "it hears of no leader")
+	g.heal()
+	g.requireConverged()
+	require.Equal(t, "3", read(follower))
+
+	follower.crash()
+	follower.loseDisk()
+	follower.start()
+	refused := false
+	for i := 0; follower.identity.Phase != PhaseMember; i++ {
+		require.Less(t, i, 500, "it is let back")
+		require.Equal(t, "refused", read(follower), "it recovers: it may have applied less than it has shown")
+		refused = refused || follower.r.core != nil && follower.r.core.Applied() > 0
+		g.run(10 * time.Millisecond)
+	}
+	require.True(t, refused, "also when it has applied something")
+	g.requireConverged()
+	require.Equal(t, "3", read(follower))
+}

@@ -48,6 +48,7 @@ type client struct {
 	forwarded bool       // its commands were forwarded by another member
 	passedOn  forwarding // commands for another member, as they gather
 
+	wrote    paxos.Slot // of the last write of this connection that was executed
 	run      batch
 	submit   input // of run
 	runBytes int
@@ -130,9 +131,9 @@ func (c *client) silently(args [][]byte) {
 	c.finishRun()
 	if c.mute == was && was == muteNext {
 		c.mute = muteNothing
-		c.out = c.out[:before]
+		c.out = c.out[:min(before, len(c.out))]
 	} else if c.mute == muteAll {
-		c.out = c.out[:before]
+		c.out = c.out[:min(before, len(c.out))]
 	}
 }
 
@@ -203,16 +204,13 @@ func (c *client) execute(args [][]byte) {
 	if p.keyed && c.node.onItsWay(p.shard) {
 		c.finishRun() // the command waits, those before it need not
 	}
+	stale := false
 	if d := c.node.locate(p.shard, p.keyed); d != (destination{}) {
-		if p.known {
-			c.finishRun()
+		stale = c.state.readOnly && !p.write && c.node.readsApplied(p.shard, p.keyed)
+		if !stale {
+			c.elsewhere(d, p, args, count)
+			return
 		}
-		if p.known && c.known(p.encoded) {
-			count.done(false)
-		} else {
-			c.away(d, p.shard, args, p.write, count)
-		}
-		return
 	}
 	if p.growing && p.write && c.node.lowDisk.Load() {
 		count.rejected()
@@ -221,12 +219,24 @@ func (c *client) execute(args [][]byte) {
 			c.node.opts.Dir, c.node.opts.MinFreeBytes))
 		return
 	}
-	if len(c.run.reqs) > 0 && c.run.write != p.write || len(c.passedOn.cmds) > 0 {
+	if len(c.run.reqs) > 0 && (c.run.write != p.write || c.run.stale != stale) || len(c.passedOn.cmds) > 0 {
 		c.finishRun()
 	}
-	c.run.write = p.write
+	c.run.write, c.run.stale = p.write, stale
 	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: p.encoded, shard: p.shard, keyed: p.keyed, count: count})
 	c.runBytes += len(p.encoded)
+}
+
+// elsewhere answers a command that is to be executed elsewhere, or has it executed there.
+func (c *client) elsewhere(d destination, p prepared, args [][]byte, count counting) {
+	if p.known {
+		c.finishRun()
+		if c.known(p.encoded) {
+			count.done(false)
+			return
+		}
+	}
+	c.away(d, p.shard, args, p.write, count)
 }
 
 // known answers a query, if this member knows the answer without asking the others.
@@ -248,33 +258,70 @@ func (c *client) finishRun() {
 	if len(run.reqs) == 0 {
 		return
 	}
-	if c.node.inbox.put(c.submit) {
+	all, start := run.reqs, len(c.out)
+	for len(run.reqs) > 0 {
+		if !c.node.inbox.put(c.submit) {
+			for i := range run.reqs {
+				run.reqs[i].count.rejected()
+				c.fail("CLUSTERDOWN " + errStopped.Error() + "; the command was not executed")
+			}
+			break
+		}
 		select {
 		case <-run.done:
 		case <-c.node.ended:
 		}
-		now := time.Since(c.node.started)
-		for i := range run.reqs {
-			req, start := &run.reqs[i], len(c.out)
-			c.outcome(req, run.write)
-			if failed := isError(c.out[start:]); failed && req.undone(run.write) {
-				req.count.rejected()
-			} else {
-				req.count.doneAt(now, failed)
-			}
+		run.reqs = run.reqs[c.outcomes():]
+		if len(run.reqs) == 0 {
+			break
 		}
-	} else {
-		for i := range run.reqs {
-			run.reqs[i].count.rejected()
-			c.fail("CLUSTERDOWN " + errStopped.Error() + "; the command was not executed")
+		// The replies so far are enough to hold at once.
+		if c.mute != muteNothing {
+			c.out = c.out[:start]
+		} else if !c.flush() {
+			c.quit = true
+			break
 		}
 	}
-	clear(run.reqs)
-	run.reqs = run.reqs[:0]
+	clear(all)
+	run.reqs = all[:0]
 	if cap(run.reqs) > keptRun {
 		run.reqs = nil
 	}
 	c.runBytes = 0
+}
+
+// outcomes answers the requests of the run that have come back executed or refused, and
+// returns how many those are. The rest has to be put before the replica again.
+func (c *client) outcomes() int {
+	run := &c.run
+	now := time.Since(c.node.started)
+	for i := range run.reqs {
+		req, start := &run.reqs[i], len(c.out)
+		if req.outcome == replica.Deferred {
+			return i
+		}
+		c.outcome(req, run.write)
+		req.reply = nil
+		if failed := isError(c.out[start:]); failed && req.undone(run.write) {
+			req.count.rejected()
+		} else {
+			req.count.doneAt(now, failed)
+			c.noteSlow(now-req.count.begun, func() [][]byte { return c.wordsOf(req) })
+		}
+		if run.write {
+			c.wrote = max(c.wrote, req.slot)
+		}
+	}
+	return len(run.reqs)
+}
+
+// wordsOf returns a request as the client sent it, as far as that is known.
+func (c *client) wordsOf(req *request) [][]byte {
+	if words, ok := c.node.service.words(req.encoded); ok {
+		return words
+	}
+	return [][]byte{[]byte(req.count.stats.spec.Name)}
 }
 
 // outcome answers one request as the replica decided.

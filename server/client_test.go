@@ -184,18 +184,3 @@ func TestClusterShowsTheLeaderAsTheMasterOfAllShards(t *testing.T) {
 		require.Contains(t, c.text("CLUSTER INFO"), "cluster_state:ok\r\ncluster_slots_assigned:16384\r\n")
 	}
 }
-
-func TestReadOnlyConnectionsReadOfTheLeader(t *testing.T) {
-	t.Parallel()
-	g := startGroup(t, 3)
-	leader := g.leader()
-	require.Equal(t, "OK", g.dial(leader).do("SET foo bar"))
-	follower := g.dial((leader + 1) % 3)
-	moved := "-MOVED 12182 " + g.nodes[leader].Addr()
-	for _, line := range []string{"READONLY", "READWRITE"} {
-		require.Equal(t, "OK", follower.do(line))
-		require.Equal(t, moved, follower.do("GET foo"), "a follower may lag")
-	}
-	single := startGroup(t, 1).dial(0)
-	require.Equal(t, "-ERR This instance has cluster support disabled", single.do("READONLY"))
-}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"diskv/internal/resp"
 	"diskv/kv"
@@ -23,11 +24,11 @@ type handlerTable struct {
 
 // What every node answers itself. A new command is one entry in the table of the
 // file that is about it, and one function there.
-var commonHandlers = slices.Concat(connectionHandlers, clientHandlers, commandHandlers, configHandlers, infoHandlers, clusterHandlers)
+var commonHandlers = slices.Concat(connectionHandlers, clientHandlers, commandHandlers, configHandlers, slowlogHandlers, infoHandlers, clusterHandlers)
 
 // keyValueHandlers and shardmasterHandlers are all commands of the two services.
 var (
-	keyValueHandlers    = newHandlerTable(kv.Commands(), slices.Concat(commonHandlers, groupHandlers))
+	keyValueHandlers    = newHandlerTable(kv.Commands(), slices.Concat(commonHandlers, groupHandlers, waitHandlers))
 	shardmasterHandlers = newHandlerTable(kv.NewTable(shardsSpec), commonHandlers)
 )
 
@@ -71,6 +72,9 @@ func (h *handler) answer(c *client, args [][]byte) {
 	start := len(c.out)
 	h.run(c, args)
 	count.done(len(c.out) > start && isError(c.out[start:]))
+	if h.spec.Flags&kv.NoAuth == 0 { // which may hold passwords
+		c.noteSlow(time.Since(c.node.started)-count.begun, func() [][]byte { return args })
+	}
 }
 
 // fits tells whether a command may have n arguments, its name included; see kv.Spec.

@@ -20,6 +20,8 @@ var configHandlers = []handler{
 			"GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values."}},
 		subcommand{name: "set", arity: -4, since: "2.0.0", summary: "Changes settings, all of them or none.", run: configSet, usage: []string{
 			"SET <directive> <value>", "    Set the configuration <directive> to <value>."}},
+		subcommand{name: "resetstat", arity: 2, since: "2.0.0", summary: "Starts the statistics anew.", run: configResetStat, usage: []string{
+			"RESETSTAT", "    Reset statistics reported by the INFO command."}},
 		subcommand{name: "rewrite", arity: 2, since: "2.8.0", summary: "Is refused: there is no file of settings.", run: configRewrite, usage: []string{
 			"REWRITE", "    Rewrite the configuration file."}},
 	),
@@ -69,6 +71,12 @@ var settings = []setting{
 	{name: "save", get: fixed("")},
 	{name: "shardmasters", get: func(n *Node) string { return strings.Join(n.opts.Shardmasters, ",") }},
 	{name: "shutdown-timeout", get: func(n *Node) string { return n.opts.ShutdownTimeout.String() }},
+	{name: "slowlog-log-slower-than",
+		get: func(n *Node) string { return strconv.FormatInt(n.slowlog.threshold.Load(), 10) },
+		set: number(-1, math.MaxInt64, func(n *Node, v int64) { n.slowlog.threshold.Store(v) })},
+	{name: "slowlog-max-len",
+		get: func(n *Node) string { return strconv.FormatInt(n.slowlog.most.Load(), 10) },
+		set: number(0, maxSlowlog, func(n *Node, v int64) { n.slowlog.resize(v) })},
 	{name: "snapshot-min-bytes", get: func(n *Node) string { return strconv.FormatInt(n.opts.Replica.SnapshotMinBytes, 10) }},
 	{name: "timeout", get: fixed("0")},
 }
@@ -171,6 +179,11 @@ func configSet(c *client, args [][]byte) {
 	for _, apply := range changes {
 		apply()
 	}
+	c.ok()
+}
+
+func configResetStat(c *client, _ [][]byte) {
+	c.node.metrics.reset()
 	c.ok()
 }
 

@@ -37,6 +37,7 @@ type Node struct {
 	listener  net.Listener
 	http      *httpServer
 	metrics   *metrics
+	slowlog   *slowlog
 	clients   *clients
 
 	inbox *inbox
@@ -102,7 +103,7 @@ func open(o Options, lost string) (*Node, error) {
 	}
 	n.route.Store(&route{why: "the member is starting"})
 	n.logger = o.Logger.With("group", o.Group, "member", o.Index)
-	n.metrics = newMetrics(n)
+	n.metrics, n.slowlog = newMetrics(n), newSlowlog()
 	switch o.Service {
 	case paxos.ServicePlain:
 	case paxos.ServiceSharded:

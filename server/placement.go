@@ -65,6 +65,16 @@ func (n *Node) locate(id shard.ID, keyed bool) destination {
 	}
 }
 
+// readsApplied tells whether this member follows a leader and serves a shard as far as it
+// has applied, so that it may answer reads that are allowed to lag.
+func (n *Node) readsApplied(id shard.ID, keyed bool) bool {
+	if t := n.shards.Load(); keyed && t != nil && !t.states[id].Serves() {
+		return false
+	}
+	rt := n.route.Load()
+	return rt.known && !rt.leading && rt.why == ""
+}
+
 // memberAddr returns the address of a member of this group by which clients know it:
 // that of the config, if there is one.
 func (n *Node) memberAddr(id paxos.ReplicaID) string {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"diskv/paxos"
 	"diskv/replica"
 	"diskv/shard"
 )
@@ -15,34 +16,61 @@ type request struct {
 	count   counting
 	outcome replica.Outcome // zero: none, the node has ended
 	reply   []byte          // RESP3
+	slot    paxos.Slot      // of a write that was executed
 }
 
-// batch is a run of requests of one client, all writes or all reads, that are
+// batch is a run of requests of one client, all writes or all reads of one kind, that are
 // under way together. One client has one at a time: so a read sees the writes
 // that its connection sent before it, and not those behind it.
 type batch struct {
 	write bool
+	stale bool          // reads that are answered from what this member has applied
 	reqs  []request     // not moved while they are under way
 	left  int           // the loop's: without an outcome
 	done  chan struct{} // has room for one
+	allow replica.Allowance
 }
+
+// maxReplies is for how many bytes of replies the reads of one run are executed, but for
+// the reply that exceeds it. The rest is, when those have been sent.
+const maxReplies = 4 << 20
 
 // submit puts the batch before the replica.
 func (b *batch) submit(r *replica.Replica) {
 	b.left = len(b.reqs)
+	b.allow = replica.Allowance{Bytes: maxReplies}
 	for i := range b.reqs {
 		req := &b.reqs[i]
-		if b.write {
+		switch {
+		case b.write:
 			r.Propose(req, req.encoded)
-		} else {
-			r.Read(req, req.encoded)
+		case b.stale:
+			req.readApplied(r)
+		default:
+			r.ReadWithin(req, req.encoded, &b.allow)
 		}
 	}
 }
 
+// readApplied answers a stale read at once. What is applied was carried out before.
+func (req *request) readApplied(r *replica.Replica) {
+	allow := &req.batch.allow
+	if allow.Bytes <= 0 {
+		req.finish(replica.Reply{Outcome: replica.Deferred})
+		return
+	}
+	data, ok := r.ReadApplied(req.encoded)
+	if !ok {
+		req.finish(replica.Reply{Outcome: replica.NotLeader})
+		return
+	}
+	allow.Bytes -= len(data)
+	req.finish(replica.Reply{Outcome: replica.Done, Data: data})
+}
+
 // finish takes the replica's answer.
 func (req *request) finish(reply replica.Reply) {
-	req.outcome, req.reply = reply.Outcome, reply.Data
+	req.outcome, req.reply, req.slot = reply.Outcome, reply.Data, reply.Slot
 	req.batch.left--
 	if req.batch.left == 0 {
 		req.batch.done <- struct{}{}

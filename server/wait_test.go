@@ -1,0 +1,38 @@
+package server_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestWaitCountsTheFollowersThatHoldWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 3)
+	leader := g.leader()
+	c := g.dial(leader)
+	require.Equal(t, "OK", c.do("SET k v"))
+	require.Equal(t, "2", c.do("WAIT 2 0"))
+	require.Equal(t, "[1 2]", c.do("WAITAOF 1 2 0"))
+	g.stop((leader + 1) % 3)
+	require.Equal(t, "OK", c.do("SET k w"))
+	require.Equal(t, "1", c.do("WAIT 1 0"), "OK says so")
+	begun := time.Now()
+	require.Equal(t, "1", c.do("WAIT 2 100"), "the other one is down")
+	require.GreaterOrEqual(t, time.Since(begun), 100*time.Millisecond)
+	waiting := g.dial(leader)
+	require.Equal(t, "OK", waiting.do("SET k x"))
+	require.NoError(t, waiting.Send("WAIT", "2", "0"))
+	g.start((leader + 1) % 3)
+	require.Equal(t, "2", waiting.receive(), "it has caught up")
+	require.Contains(t, g.dial((leader+2)%3).do("WAIT 1 0"), "-ERR WAIT cannot be used with replica instances.")
+	for line, want := range map[string]string{
+		"WAIT x 0":      "-ERR value is not an integer or out of range",
+		"WAIT 0 x":      "-ERR timeout is not an integer or out of range",
+		"WAIT 0 -1":     "-ERR timeout is negative",
+		"WAITAOF 2 0 0": "-ERR value is out of range, must be between 0 and 1",
+	} {
+		require.Equal(t, want, c.do(line), line)
+	}
+}
