@@ -233,7 +233,19 @@ func TestStatus(t *testing.T) {
 		require.Equal(t, paxos.Slot(1), m.Match)
 		require.Less(t, m.Silence, 100*time.Millisecond)
 	}
-	require.Empty(t, g.followers()[0].r.Status().Members)
+	for _, d := range s.Disks {
+		require.True(t, d.Votes)
+		require.True(t, d.Heard)
+		require.Less(t, d.Silence, 100*time.Millisecond)
+		require.EqualValues(t, 1, d.Boot)
+	}
+	require.EqualValues(t, 1, s.Elections)
+	require.EqualValues(t, 1, s.LeaderChanges)
+	follower := g.followers()[0].r.Status()
+	require.Empty(t, follower.Members)
+	require.True(t, follower.Disks[lead.index].Votes)
+	require.Zero(t, follower.Elections)
+	require.EqualValues(t, 1, follower.LeaderChanges)
 	now, ok := lead.r.LeaderTime()
 	require.True(t, ok)
 	require.InDelta(t, lead.time().Wall, now, float64(time.Second))
@@ -242,4 +254,37 @@ func TestStatus(t *testing.T) {
 	ok, why := lead.r.Ready()
 	require.False(t, ok)
 	require.Contains(t, why, "no leader: fewer than 2 of 3 members can be reached")
+	g.run(2 * time.Second)
+	for i, d := range lead.r.Status().Disks {
+		require.Equal(t, i == int(lead.index), d.Votes, "the others were not heard for a while")
+		require.False(t, d.Lost)
+	}
+	require.EqualValues(t, 1, g.leader().r.Status().Elections)
+}
+
+// TestStatusOfALostDisk: everybody who hears of it knows, and what epoch it has then.
+func TestStatusOfALostDisk(t *testing.T) {
+	g := formed(t, 3, Options{})
+	g.set("set a 1")
+	victim := g.followers()[0]
+	victim.loseDisk()
+	lost := func(m *member) bool { return m.r.Status().Disks[victim.index].Lost }
+	g.filter = func(e paxos.Envelope) bool {
+		_, request := e.Message.(paxos.RejoinRequest)
+		return !request
+	}
+	victim.start()
+	g.run(time.Second)
+	require.True(t, lost(g.leader()))
+	require.True(t, lost(victim))
+	require.False(t, victim.r.Status().Disks[victim.index].Votes)
+	g.filter = nil
+	g.run(2 * time.Second)
+	require.False(t, lost(g.leader()), "it was let back")
+	require.False(t, lost(victim))
+	for _, m := range []*member{g.leader(), victim} {
+		d := m.r.Status().Disks[victim.index]
+		require.True(t, d.Votes)
+		require.EqualValues(t, 1, d.Epoch)
+	}
 }

@@ -87,8 +87,34 @@ const (
 	unformed                      // it waits for the group to form
 )
 
-// noteMember notes what a message tells of its sender's disk.
+// sightingOf returns what is known of a member's disk now: of one that was not heard for
+// a while nothing, unless it had lost its disk.
+func (r *Replica) sightingOf(i int) sighting {
+	const fresh = 2 * time.Second
+	s := r.roster[i]
+	switch {
+	case i != int(r.id.Index):
+		if s.state != recovering && r.now.Mono-s.at > fresh {
+			s.state = unheard
+		}
+		return s
+	case r.id.Phase == PhaseMember:
+		s.state = intact
+	case r.hasLostDisk():
+		s.state = recovering
+	default:
+		s.state = unformed
+	}
+	s.at = r.now.Mono
+	return s
+}
+
+// noteMember notes what a message tells of its sender's disk, unless it is of another
+// cluster.
 func (r *Replica) noteMember(e paxos.Envelope) {
+	if e.Cluster != 0 && r.id.Cluster != 0 && e.Cluster != r.id.Cluster {
+		return
+	}
 	s := sighting{at: r.now.Mono, state: intact}
 	switch m := e.Message.(type) {
 	case paxos.FormHello:
@@ -111,21 +137,10 @@ func (r *Replica) hasLostDisk() bool { return r.id.Phase == PhaseRecovering || r
 // missing says who is intact, who lost its disk, who was not heard, and what is
 // needed for the group to go on.
 func (r *Replica) missing() string {
-	const fresh = 2 * time.Second
 	lists := make(map[memberState][]string)
 	for i := range r.id.Size {
-		s := r.roster[i]
-		switch {
-		case i == int(r.id.Index) && r.id.Phase == PhaseMember:
-			s.state = intact
-		case i == int(r.id.Index) && r.hasLostDisk():
-			s.state = recovering
-		case i == int(r.id.Index):
-			s.state = unformed
-		case s.state != recovering && r.now.Mono-s.at > fresh:
-			s.state = unheard
-		}
-		lists[s.state] = append(lists[s.state], fmt.Sprint(i))
+		state := r.sightingOf(i).state
+		lists[state] = append(lists[state], fmt.Sprint(i))
 	}
 	list := func(s memberState) string {
 		if len(lists[s]) == 0 {

@@ -105,6 +105,10 @@ type Replica struct {
 	clockMono  time.Duration // when the leadership began
 	commitKept paxos.Slot    // commit index in the log
 
+	// For Status.
+	campaign                 paxos.Ballot // of the last own election
+	elections, leaderChanges uint64
+
 	out   Output
 	arena []byte // replies of one Output
 }
@@ -194,6 +198,7 @@ func (r *Replica) Start(now Time) {
 	r.snapshots.activeAt = now.Mono
 	if r.core != nil {
 		r.commitKept = r.core.Commit()
+		r.campaign = r.core.Promised() // it may be of an election before the restart
 		r.core.Start(now.Mono, now.Wall)
 		r.startPeers(true)
 		r.noteLeader()
@@ -289,10 +294,15 @@ func (r *Replica) HandOver() bool { return r.core != nil && r.core.HandOver() }
 
 // noteLeader notices a change of leadership.
 func (r *Replica) noteLeader() {
+	if b := r.core.Promised(); b != r.campaign && b.Replica == r.id.Index && b.Round != 0 {
+		r.campaign = b
+		r.elections++
+	}
 	id, ok := r.core.LeaderID()
 	if ok != r.hasLeader || ok && id != r.leader {
 		r.hasLeader, r.leader = ok, id
 		if ok {
+			r.leaderChanges++
 			r.event("group has a leader", "leader", id, "ballot", r.core.Promised().String())
 		} else {
 			r.event("group has no leader")

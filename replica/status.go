@@ -25,6 +25,26 @@ type Status struct {
 	Undecided int // slots proposed here and not applied
 	// Members is what a leader knows of each, by index; else empty.
 	Members []MemberStatus
+	// Disks is what this replica knows of every member's disk, by index.
+	Disks []DiskStatus
+
+	// Since the process started.
+	Elections     uint64 // begun by this replica
+	LeaderChanges uint64 // how often it saw a leader that it did not know
+}
+
+// DiskStatus is what a replica knows of a member's disk.
+type DiskStatus struct {
+	// Votes: it was heard lately, or is this replica's, and it is whole. A follower
+	// does not hear the other followers.
+	Votes bool
+	// Lost: it was last heard that the disk is lost, and not yet that the member has
+	// been let back.
+	Lost    bool
+	Heard   bool          // since this process started
+	Silence time.Duration // since then, if it was
+	Epoch   uint64        // newest known
+	Boot    uint64        // newest known; 0: none
 }
 
 // MemberStatus is what a leader knows of a member.
@@ -35,7 +55,10 @@ type MemberStatus struct {
 
 // Status describes the replica.
 func (r *Replica) Status() Status {
-	s := Status{Identity: r.id, Role: "forming", LogTime: r.logTime, LogBytes: r.snapshots.logBytes, Snapshot: r.snapshots.newest}
+	s := Status{
+		Identity: r.id, Role: "forming", LogTime: r.logTime, LogBytes: r.snapshots.logBytes, Snapshot: r.snapshots.newest,
+		Disks: r.disks(), Elections: r.elections, LeaderChanges: r.leaderChanges,
+	}
 	if r.hasLostDisk() {
 		s.Role = "recovering"
 	}
@@ -57,6 +80,26 @@ func (r *Replica) Status() Status {
 		}
 	}
 	return s
+}
+
+// disks returns what is known of every member's disk.
+func (r *Replica) disks() []DiskStatus {
+	out := make([]DiskStatus, r.id.Size)
+	for i := range out {
+		seen := r.sightingOf(i)
+		d := DiskStatus{
+			Votes: seen.state == intact, Lost: seen.state == recovering, Heard: seen.at != 0, Silence: r.now.Mono - seen.at,
+			Boot: r.peers.memory[i].Boot,
+		}
+		if r.core != nil {
+			d.Epoch = r.core.Lives()[i].Epoch
+		}
+		if i == int(r.id.Index) {
+			d.Epoch, d.Boot = r.id.Life.Epoch, r.id.Boot
+		}
+		out[i] = d
+	}
+	return out
 }
 
 // Leader returns who leads, if that is known, and whether it is this replica.

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// httpServer answers health checks and Prometheus.
+// httpServer has the status page, and answers health checks and Prometheus.
 type httpServer struct {
 	node     *Node
 	listener net.Listener
@@ -24,10 +24,13 @@ func newHTTPServer(n *Node) (*httpServer, error) {
 	}
 	h := &httpServer{node: n, listener: l}
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", h.page)
+	mux.HandleFunc("GET /status.json", h.status)
 	mux.HandleFunc("GET /livez", h.livez)
 	mux.HandleFunc("GET /healthz", h.livez)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{}))
+	handlePprof(mux, n.opts.Pprof)
 	h.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	return h, nil
 }

@@ -12,6 +12,8 @@ import (
 	"diskv/paxos"
 	"diskv/replica"
 	"diskv/server/transport"
+	"diskv/shard"
+	"diskv/shardmaster"
 )
 
 // infoHandlers are INFO.
@@ -35,11 +37,31 @@ type Status struct {
 	ConfigsKept int    // of a shardmaster
 	Settled     uint64 // of a key/value group: the newest config of which it has everything
 	Served      int    // shards
+	Leaving     int    // of them, served until another group fetches them
 	Awaited     int    // shards that come from other groups
 	Incoming    int    // groups from which shards are awaited
 	Outgoing    int    // configs and groups for which shards leave, or are kept that have left
 
-	Peers []transport.PeerStatus
+	// What is behind these numbers; not to be changed.
+	Moves     kv.Handover            // of a key/value group
+	Standings []shardmaster.Standing // of a shardmaster
+	Newest    *shard.Config          // nil: there are no configs
+
+	LogSize int64 // bytes of the log's files
+	Peers   []transport.PeerStatus
+}
+
+// lag is how many slots a member has yet to accept.
+func (s *Status) lag(m replica.MemberStatus) uint64 { return uint64(max(s.Last, m.Match) - m.Match) }
+
+// lagOf returns that of another member, if this one leads and has heard of it how far
+// it is.
+func (s *Status) lagOf(member int) (lag uint64, known bool) {
+	if member >= len(s.Members) || member == int(s.Identity.Index) {
+		return 0, false
+	}
+	m, d := s.Members[member], s.Disks[member]
+	return s.lag(m), m.Match > 0 || d.Votes || d.Lost
 }
 
 // Status describes the node. It fails when the node is stopping.
@@ -49,6 +71,9 @@ func (n *Node) Status() (Status, error) {
 		s.Status = r.Status()
 		s.Ready, s.Why = r.Ready()
 		machineOf(r).describe(&s)
+		if n.log != nil {
+			s.LogSize = n.log.Bytes()
+		}
 	})
 	s.Peers = n.transport.Status()
 	if err == nil && !s.Ready {
@@ -140,7 +165,7 @@ func infoMemory(w *strings.Builder, _ *Node, s Status) {
 func infoPersistence(w *strings.Builder, n *Node, s Status) {
 	field(w, "loading", 0)
 	field(w, "aof_enabled", 1)
-	field(w, "wal_bytes", n.logBytes())
+	field(w, "wal_bytes", s.LogSize)
 	field(w, "wal_bytes_since_snapshot", s.LogBytes)
 	field(w, "snapshot_slot", s.Snapshot.Slot)
 	field(w, "snapshot_bytes", s.Snapshot.Size)
@@ -231,7 +256,7 @@ func infoDiskv(w *strings.Builder, n *Node, s Status) {
 	}
 	for i, m := range s.Members {
 		fmt.Fprintf(w, "member%d:address=%s,accepted=%d,lag=%d,silent_ms=%d\r\n",
-			i, n.opts.Peers[i], m.Match, uint64(max(s.Last, m.Match)-m.Match), m.Silence.Milliseconds())
+			i, n.opts.Peers[i], m.Match, s.lag(m), m.Silence.Milliseconds())
 	}
 	for _, p := range s.Peers {
 		fmt.Fprintf(w, "peer%d:address=%s,connected=%d,receiving=%d,queued_bytes=%d\r\n",
@@ -240,15 +265,4 @@ func infoDiskv(w *strings.Builder, n *Node, s Status) {
 			field(w, fmt.Sprintf("peer%d_problem", p.Peer), p.Problem)
 		}
 	}
-}
-
-// logBytes returns the size of the log's files; zero until there is a log.
-func (n *Node) logBytes() int64 {
-	var bytes int64
-	_ = n.do(func(*replica.Replica) {
-		if n.log != nil {
-			bytes = n.log.Bytes()
-		}
-	})
-	return bytes
 }

@@ -25,14 +25,18 @@ func (s keyStore) known(dst, _ []byte) ([]byte, bool) { return dst, false }
 func (s keyStore) describe(st *Status) {
 	st.Keys, st.Expires, st.Sessions, st.Data = s.Keys(), s.Expires(), s.Sessions(), s.Bytes()
 	h := s.Handover()
+	st.Moves, st.Newest = h, h.Config
 	st.Settled, st.Incoming, st.Outgoing = h.Settled, len(h.Incoming), len(h.Outgoing)
 	if h.Config != nil {
 		st.Config, st.Groups = h.Config.Num, len(h.Config.Groups)
 	}
 	for id := range shard.ID(shard.Count) {
 		switch s.ShardState(id) {
-		case kv.Served, kv.Leaving:
+		case kv.Served:
 			st.Served++
+		case kv.Leaving:
+			st.Served++
+			st.Leaving++
 		case kv.Awaited:
 			st.Awaited++
 		case kv.Elsewhere:

@@ -22,6 +22,8 @@ type metrics struct {
 	syncTime    histogram // of one write and sync of the log
 	syncRecords histogram // that became durable by one
 	logWritten  atomic.Uint64
+	slowSync    time.Duration // 0: none is slow
+	slowSyncs   atomic.Uint64
 
 	commitTime    histogram // of own batches, from proposed to applied
 	batchCommands histogram
@@ -40,7 +42,7 @@ type commandStats struct {
 
 func newMetrics(n *Node) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(), started: n.started,
+		registry: prometheus.NewRegistry(), started: n.started, slowSync: n.opts.SlowSync,
 		table: n.service.handlers().all, commands: make(map[*kv.Spec]*commandStats),
 	}
 	for _, s := range m.table.All() {
@@ -156,4 +158,7 @@ func (m *metrics) observeSync(d time.Duration, records, bytes int) {
 	m.syncTime.observeTime(d)
 	m.syncRecords.observe(uint64(records))
 	m.logWritten.Add(uint64(bytes))
+	if m.slowSync > 0 && d > m.slowSync {
+		m.slowSyncs.Add(1)
+	}
 }

@@ -37,6 +37,7 @@ type Node struct {
 	listener  net.Listener
 	http      *httpServer
 	metrics   *metrics
+	history   *history
 	slowlog   *slowlog
 	clients   *clients
 
@@ -56,14 +57,15 @@ type Node struct {
 
 	forwardLinks *outbound // nil unless commands are forwarded
 
-	cluster atomic.Uint64              // cluster id, for the transport
-	route   atomic.Pointer[route]      // who leads
-	shards  atomic.Pointer[shardTable] // nil for a group by itself
-	lowDisk atomic.Bool
-	failure atomic.Pointer[error]
-	failed  chan struct{} // closed at the first failure
-	ended   chan struct{} // closed when the loop has ended
-	failing sync.Once
+	cluster  atomic.Uint64              // cluster id, for the transport
+	route    atomic.Pointer[route]      // who leads
+	shards   atomic.Pointer[shardTable] // nil for a group by itself
+	lowDisk  atomic.Bool
+	freeDisk atomic.Int64 // bytes
+	failure  atomic.Pointer[error]
+	failed   chan struct{} // closed at the first failure
+	ended    chan struct{} // closed when the loop has ended
+	failing  sync.Once
 }
 
 // pendingSync is a batch of records on its way to the disk.
@@ -103,7 +105,7 @@ func open(o Options, lost string) (*Node, error) {
 	}
 	n.route.Store(&route{why: "the member is starting"})
 	n.logger = o.Logger.With("group", o.Group, "member", o.Index)
-	n.metrics, n.slowlog = newMetrics(n), newSlowlog()
+	n.metrics, n.history, n.slowlog = newMetrics(n), newHistory(n), newSlowlog()
 	switch o.Service {
 	case paxos.ServicePlain:
 	case paxos.ServiceSharded:
@@ -281,6 +283,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var accepting sync.WaitGroup
 	accepting.Go(n.acceptLoop)
 	accepting.Go(n.watchDisk)
+	accepting.Go(n.history.record)
 	directory, stopDirectory := context.WithCancel(context.Background())
 	defer stopDirectory()
 	if n.directory != nil {

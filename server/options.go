@@ -36,7 +36,11 @@ type Options struct {
 	Bootstrap bool
 	// Lease answers reads by leader lease. The whole group must agree on it.
 	Lease bool
-	HTTP  string // address of /metrics and the health checks; empty for none
+	HTTP  string // address of the status page, /metrics and the health checks; empty for none
+	Pprof bool   // serve profiles there, too
+	// SlowSync is the time above which a sync of the log counts as slow. When more
+	// than one in a hundred are, there is a warning. 0: never.
+	SlowSync time.Duration
 
 	// MaxValueBytes bounds keys, values and what commands make of them.
 	// Default 8 MiB.
@@ -119,6 +123,10 @@ func (o *Options) check() error {
 		return fmt.Errorf("--index %d: --peers names members 0 to %d", o.Index, len(o.Peers)-1)
 	case o.MaxValueBytes < minMaxValue || o.MaxValueBytes > maxMaxValue:
 		return fmt.Errorf("--max-value-bytes %d: must be between %d and %d", o.MaxValueBytes, minMaxValue, maxMaxValue)
+	case o.Pprof && o.HTTP == "":
+		return errors.New("--pprof: profiles are served at the address of --http: give it as well")
+	case o.SlowSync < 0:
+		return fmt.Errorf("--slow-sync %v: must be 0, for never, or above", o.SlowSync)
 	}
 	if err := o.checkService(); err != nil {
 		return err

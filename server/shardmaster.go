@@ -24,6 +24,7 @@ func (c configs) known(dst, query []byte) ([]byte, bool) { return c.Known(dst, q
 
 func (c configs) describe(s *Status) {
 	s.Data = c.Bytes()
+	s.Newest, s.Standings = c.Newest(), c.Groups()
 	s.Config, s.ConfigsKept, s.Groups = c.Newest().Num, c.Kept(), len(c.Newest().Groups)
 }
 

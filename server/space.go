@@ -23,6 +23,7 @@ func (n *Node) watchDisk() {
 			n.logger.Warn("free space is not known", "error", err)
 		}
 		known = err == nil
+		n.freeDisk.Store(free)
 		if n.lowDisk.Swap(low) != low {
 			if low {
 				n.logger.Warn("disk space is low: commands that need more are refused", "dir", n.dir.path, "free", free, "min free", n.opts.MinFreeBytes)

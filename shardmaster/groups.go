@@ -169,6 +169,26 @@ func (m *Machine) tableFault() error {
 	return nil
 }
 
+// Standing is how far a group is with the configs.
+type Standing struct {
+	ID      shard.GroupID
+	Servers []string // not to be changed
+	Leaving bool     // it is no member any more; others may have to fetch from it
+	Settled uint64   // it has every shard that the configs up to this one gave it
+	Drained bool     // and nobody has to fetch anything from it
+}
+
+// Groups returns how far the groups are: the members, and those that have left and
+// must stay up, by number.
+func (m *Machine) Groups() []Standing {
+	out := make([]Standing, len(m.groups))
+	for i := range m.groups {
+		g := &m.groups[i]
+		out[i] = Standing{ID: g.id, Servers: g.servers, Leaving: g.left != 0, Settled: g.settled, Drained: g.drained}
+	}
+	return out
+}
+
 // appendGroups appends the reply of GROUPS.
 func (m *Machine) appendGroups(dst []byte) []byte {
 	dst = resp.AppendArray(dst, len(m.groups))

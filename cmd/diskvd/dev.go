@@ -27,6 +27,7 @@ type devOptions struct {
 	serve                  *serveOptions
 	dir                    string
 	replicas, groups, port int
+	httpPort               int // 0: none
 }
 
 // maxDevGroups is how many groups one process can have at most: more are of no use
@@ -44,6 +45,8 @@ func dev(ctx context.Context, args []string, env func(string) (string, bool), st
 	f.IntVar(&o.replicas, "replicas", 3, "`number` of replicas of each group, 1 to 7")
 	f.IntVar(&o.groups, "groups", 1, "`number` of groups; with more than one there are as many shardmasters as replicas")
 	f.IntVar(&o.port, "port", 7379, "first of as many `port`s on 127.0.0.1 as there are replicas")
+	f.IntVar(&o.httpPort, "http-port", 0, "first of as many `port`s on 127.0.0.1 for the status pages; none: no HTTP")
+	f.BoolVar(&o.serve.opts.Pprof, "pprof", false, "serve Go profiles at /debug/pprof/ there")
 	if err := f.parse(args, env, stdout); err != nil {
 		return err
 	}
@@ -55,6 +58,11 @@ func dev(ctx context.Context, args []string, env func(string) (string, bool), st
 		return usageError{err}
 	}
 	members := o.members(opts)
+	for i := range members {
+		if o.httpPort != 0 {
+			members[i].opts.HTTP = net.JoinHostPort("127.0.0.1", strconv.Itoa(o.httpPort+i))
+		}
+	}
 	var nodes []*server.Node
 	for _, m := range members {
 		n, err := server.Open(m.opts)
@@ -83,6 +91,10 @@ func (o *devOptions) check() error {
 		return fmt.Errorf("--groups %d: must be 1 to %d", o.groups, maxDevGroups)
 	case o.port < 1 || o.port+o.nodes()-1 > 65535:
 		return fmt.Errorf("--port %d: must be 1 to %d", o.port, 65536-o.nodes())
+	case o.httpPort < 0 || o.httpPort+o.nodes()-1 > 65535:
+		return fmt.Errorf("--http-port %d: must be 1 to %d", o.httpPort, 65536-o.nodes())
+	case o.serve.opts.Pprof && o.httpPort == 0:
+		return errors.New("--pprof: profiles are served at --http-port: give it as well")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"diskv/paxos"
 	"diskv/replica"
@@ -113,7 +114,8 @@ func memberFlags(f *flags, o *serveOptions, dir, listen string) {
 	f.IntVar(&o.opts.Index, "index", 0, "this member's `place` in --peers, from 0")
 	f.BoolVar(&o.opts.Bootstrap, "bootstrap", false, "format an empty directory for a group that has never run; harmless afterwards")
 	tuningFlags(f, o)
-	f.StringVar(&o.opts.HTTP, "http", "", "`address` for /metrics, /livez and /readyz; none: no HTTP")
+	f.StringVar(&o.opts.HTTP, "http", "", "`address` for the status page, /metrics, /livez and /readyz; none: no HTTP")
+	f.BoolVar(&o.opts.Pprof, "pprof", false, "serve Go profiles at /debug/pprof/ of --http")
 }
 
 // valueFlags are the flags of what holds keys.
@@ -132,6 +134,7 @@ func tuningFlags(f *flags, o *serveOptions) {
 	f.Int64Var(&o.snapshot, "snapshot-min-bytes", 32<<20, "`bytes` of log below which no snapshot is taken")
 	f.IntVar(&o.opts.MaxClients, "max-clients", 10_000, "highest `number` of client connections")
 	f.Int64Var(&o.opts.MinFreeBytes, "min-free-bytes", 256<<20, "free `bytes` of disk below which writes are refused")
+	f.DurationVar(&o.opts.SlowSync, "slow-sync", 100*time.Millisecond, "`time` of a sync of the log above which there is a warning, if one in a hundred is slower; 0: never")
 	f.StringVar(&o.logFormat, "log", "text", "format of the log on standard error, `text|json`")
 }
 

@@ -69,6 +69,9 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		{"--min-free-bytes -1", "--min-free-bytes -1: must be above 0"},
 		{"--max-clients 0", "--max-clients 0: must be above 0"},
 		{"--max-value-bytes 10", "--max-value-bytes 10: must be between 1024 and 134217728"},
+		{"--pprof", "--pprof: profiles are served at the address of --http: give it as well"},
+		{"--slow-sync -1s", "--slow-sync -1s: must be 0, for never, or above"},
+		{"--slow-sync 5", `invalid value "5" for flag -slow-sync: parse error`},
 		{"--listen here", `--listen: address "here" is neither host:port nor unix:/path`},
 		{"--listen unix:", `--listen: address "unix:" has no path; write unix:/path`},
 		{"--peers a:1,b:2,nowhere", `--peers, member 2: address "nowhere" is neither host:port nor unix:/path`},
@@ -79,6 +82,8 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		{"--dir=", "no data directory: give --dir"},
 		{"dev --replicas 8", "--replicas 8: must be 1 to 7"},
 		{"dev --port 65535", "--port 65535: must be 1 to 65533"},
+		{"dev --http-port 65535", "--http-port 65535: must be 1 to 65533"},
+		{"dev --pprof", "--pprof: profiles are served at --http-port: give it as well"},
 		{"dev --groups 17", "--groups 17: must be 1 to 16"},
 		{"dev --index 1", "flag provided but not defined: -index"},
 		{"--group 0", "--group 0 is the shardmasters': groups have numbers from 1 on"},
@@ -126,7 +131,8 @@ func TestVersion(t *testing.T) {
 func TestFlagsHaveTwinsInTheEnvironment(t *testing.T) {
 	env := envOf(map[string]string{
 		"DISKV_DIR": "/from/env", "DISKV_MAX_CLIENTS": "5", "DISKV_PEERS": "a:1, b:2", "DISKV_INDEX": "1", "DISKV_BOOTSTRAP": "true",
-		"DISKV_SNAPSHOT_MIN_BYTES": "4096", "DISKV_READ": "lease", "DISKV_SHARDMASTERS": "m:1, m:2",
+		"DISKV_SNAPSHOT_MIN_BYTES": "4096", "DISKV_READ": "lease", "DISKV_SHARDMASTERS": "m:1, m:2", "DISKV_HTTP": "127.0.0.1:0",
+		"DISKV_PPROF": "true", "DISKV_SLOW_SYNC": "1s",
 	})
 	f := newFlags("diskvd", "")
 	o := serveFlags(f)
@@ -139,6 +145,8 @@ func TestFlagsHaveTwinsInTheEnvironment(t *testing.T) {
 	require.Equal(t, 1, opts.Index)
 	require.True(t, opts.Bootstrap)
 	require.True(t, opts.Lease)
+	require.True(t, opts.Pprof)
+	require.Equal(t, time.Second, opts.SlowSync)
 	require.EqualValues(t, 4096, opts.Replica.SnapshotMinBytes)
 	require.Equal(t, paxos.ServiceSharded, opts.Service)
 	require.Equal(t, []string{"m:1", "m:2"}, opts.Shardmasters)
