@@ -9,6 +9,9 @@ KILLS   ?= 20
 TIMES   ?= 1
 DURATION ?= 2m
 SCENARIO ?= mixed
+ROUNDS  ?= 5
+EACH    ?= 10s
+OUT     ?= $(CURDIR)/docs
 
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
@@ -20,10 +23,10 @@ RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./inspect/..
 MODULES := tests/compat tests/bench/load
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz sim sim-groups explore mutate crash crashreplay lab compat load load-test bench lint fmt tidy clean
+.PHONY: help build test race fuzz sim sim-groups explore mutate crash crashreplay lab compat load load-test bench bench-compare lint fmt tidy clean
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 build: ## build the programs into bin/
 	$(GO) build -o $(BIN)/ ./cmd/...
@@ -64,13 +67,17 @@ lab: ## run the scenarios of the labs on real processes, TIMES (1) times
 compat: ## try the users' clients on real processes (needs Debian's redis-tools)
 	cd tests/compat && $(GO) test -count=1 -v ./...
 
+bench-compare: ## write docs/performance.md: diskv, etcd and Redis under load, ROUNDS (5) times; 15 minutes
+	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
+	cd tests/bench/load && $(GO) run ./compare --out $(OUT) --dir $(CURDIR) --rounds $(ROUNDS) --duration $(EACH)
+
 bench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./wal ./snapshot ./kv ./internal/resp ./server ./client
 
 load: ## build the load program, bin/load
 	cd tests/bench/load && $(GO) build -o $(BIN)/load .
 
-load-test: ## run the tests of the load program
+load-test: ## run the tests of the load program and of bench-compare
 	cd tests/bench/load && $(GO) test ./...
 
 lint: $(GOLANGCI) ## run golangci-lint

@@ -49,7 +49,7 @@ func NewGroup(o Options) (*Group, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2 * o.Size)
+	ports, err := FreePorts(2 * o.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +103,8 @@ var taken struct {
 // maxTaken is how many of them are remembered.
 const maxTaken = 1000
 
-// freePorts returns addresses on which nobody listens.
-func freePorts(n int) ([]string, error) {
+// FreePorts returns addresses on which nobody listens.
+func FreePorts(n int) ([]string, error) {
 	taken.Lock()
 	defer taken.Unlock()
 	var found []string
@@ -130,7 +130,7 @@ func freePorts(n int) ([]string, error) {
 // Readdress gives a member new addresses. It, and those that are to reach it there,
 // have to be started again.
 func (g *Group) Readdress(m *Member) error {
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ func TestNetworkCarriesMembersAsTheyAre(t *testing.T) {
 
 func TestNetworkWithoutServer(t *testing.T) {
 	t.Parallel()
-	addrs, err := freePorts(1)
+	addrs, err := FreePorts(1)
 	require.NoError(t, err)
 	n := NewNetwork(1, Loss{})
 	proxy, err := n.Through(addrs[0])
