@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -231,6 +232,15 @@ func FuzzVerify(f *testing.F) {
 		if d, err := Open(dir); err == nil {
 			_, err := d.Info(nil)
 			require.NoError(t, err)
+			for _, to := range []Moment{{Slot: 2}, {Slot: 5}, {Slot: 9, Accepted: true}, {Time: time.Unix(4, 0)}} {
+				r, err := d.Replay(to, nil)
+				require.Equal(t, err == nil, r != nil)
+				if err != nil {
+					require.NotEmpty(t, err.Error())
+				} else if to.Slot != 0 {
+					require.Equal(t, to.Slot, r.Slot)
+				}
+			}
 		}
 		for _, path := range []string{dir, filepath.Join(dir, name)} {
 			err := Dump(path, Filter{ValueBytes: 10}, nil, func(r *Record) error {

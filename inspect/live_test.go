@@ -53,6 +53,9 @@ func TestUnderLoad(t *testing.T) {
 			if check.SnapshotSlot > 0 {
 				snapshots++
 			}
+			r, err := check.dir.Replay(Moment{Time: time.Now()}, nil)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, r.Slot, check.Commit)
 		}
 	}
 	require.Eventually(t, func() bool { return followed.Load() > 0 }, 20*time.Second, time.Millisecond, "what is written is followed")

@@ -13,6 +13,7 @@ import (
 
 	"diskv/kv"
 	"diskv/paxos"
+	"diskv/replica"
 	"diskv/shard"
 	"diskv/shardmaster"
 	"diskv/snapshot"
@@ -163,8 +164,8 @@ func (d *describer) image(n uint64, b []byte, visit func(*Record) error) error {
 	return visit(out)
 }
 
-// checkImage loads the newest snapshot as a start does.
-func (d *Directory) checkImage(r *snapshot.Reader, progress Progress) error {
+// load makes a state machine of a snapshot as a start does.
+func (d *Directory) load(r *snapshot.Reader, progress Progress) (replica.StateMachine, error) {
 	done := int64(0)
 	info := r.Info()
 	next := func() ([]byte, error) {
@@ -175,12 +176,12 @@ func (d *Directory) checkImage(r *snapshot.Reader, progress Progress) error {
 	}
 	h := info.Header
 	if d.Identity.Service == paxos.ServiceShardmaster {
-		_, err := shardmaster.Restore(next)
-		return err
+		m, err := shardmaster.Restore(next)
+		return configs{m}, err
 	}
 	s, err := kv.Restore(next)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	group := shard.GroupID(0)
 	if d.Identity.Service == paxos.ServiceSharded {
@@ -188,9 +189,9 @@ func (d *Directory) checkImage(r *snapshot.Reader, progress Progress) error {
 	}
 	switch own := s.Handover().Group; {
 	case own != group:
-		return fmt.Errorf("%w: the state is of group %d of a cluster, not of group %d (0: of one that owns every shard)", kv.ErrRecord, own, group)
+		return nil, fmt.Errorf("%w: the state is of group %d of a cluster, not of group %d (0: of one that owns every shard)", kv.ErrRecord, own, group)
 	case s.Slot() != h.Slot || s.LogTime() != h.LogTime:
-		return fmt.Errorf("%w: the state is of slot %d and log time %d, the header says %d and %d", kv.ErrRecord, s.Slot(), s.LogTime(), h.Slot, h.LogTime)
+		return nil, fmt.Errorf("%w: the state is of slot %d and log time %d, the header says %d and %d", kv.ErrRecord, s.Slot(), s.LogTime(), h.Slot, h.LogTime)
 	}
-	return nil
+	return store{s}, nil
 }

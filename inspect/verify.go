@@ -179,7 +179,7 @@ func (c *Check) checkSnapshot(path string, slot uint64, newest bool, progress Pr
 		_, err := snapshot.Verify(path)
 		return err
 	}
-	err = c.dir.checkImage(r, progress)
+	_, err = c.dir.load(r, progress)
 	if errors.Is(err, kv.ErrRecord) || errors.Is(err, shardmaster.ErrRecord) {
 		return bad("%v", err)
 	}

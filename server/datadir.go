@@ -76,13 +76,15 @@ func (d *dataDir) acquire() error {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("data directory %s is in use by another process: stop that one, or give this one a --dir of its own", d.path)
+			return fmt.Errorf("data directory %s %w: stop that one, or give this one a --dir of its own", d.path, errInUse)
 		}
 		return fmt.Errorf("lock %s: %w", name, err)
 	}
 	d.lock = f
 	return nil
 }
+
+var errInUse = errors.New("is in use by another process")
 
 // makeDirs makes a directory, and those above it that are missing, durably: one
 // that vanished in a power cut would take everything in it along.

@@ -81,7 +81,12 @@ func lockExisting(dir string) (*dataDir, error) {
 	if d.id, err = replica.DecodeIdentity(b); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.identityPath(), err)
 	}
-	return d, d.acquire()
+	if err := d.acquire(); errors.Is(err, errInUse) {
+		return nil, fmt.Errorf("data directory %s %w: stop that first", d.path, errInUse)
+	} else if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // hint names what a start has put aside, if that may be used.
@@ -157,35 +162,29 @@ func (d *dataDir) replay() (*replica.Replica, wal.Report, error) {
 // file: everything that the survivor holds, a new cluster id, and the nonces of
 // all members. Members of the old cluster have nothing to do with the new one.
 func (s *Survivor) WriteGenesis(file string) (snapshot.Info, error) {
-	if _, err := os.Stat(file); err == nil {
-		return snapshot.Info{}, fmt.Errorf("%s is there already: give the name of a new file", file)
+	cluster, state := NewGenesis(s.Identity.Size, s.Slot)
+	held := s.machine.Image().(image)
+	info, err := snapshot.CreateAs(file, false, snapshot.Header{
+		Cluster: cluster, Group: uint64(s.Identity.Group), Slot: uint64(s.Slot), Config: held.Config(),
+		LogTime: s.LogTime.UnixNano(), State: state,
+	}, held.Records)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return info, fmt.Errorf("%s is there already: give the name of a new file", file)
+	case err != nil:
+		return info, fmt.Errorf("write genesis: %w", err)
 	}
-	var h paxos.HardState
-	for i := range s.Identity.Size {
+	return info, nil
+}
+
+// NewGenesis draws what makes a snapshot of a slot the genesis of a new group of a
+// size: a cluster id, and the hard state with the nonces of all members.
+func NewGenesis(size int, slot paxos.Slot) (cluster uint64, state []byte) {
+	h := paxos.HardState{Commit: slot}
+	for i := range size {
 		h.Vector[i] = paxos.Life{Nonce: randomUint64()}
 	}
-	h.Commit = s.Slot
-	tmp, err := os.MkdirTemp(filepath.Dir(file), ".genesis-")
-	if err != nil {
-		return snapshot.Info{}, fmt.Errorf("write genesis: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(tmp) }()
-	held := s.machine.Image().(image)
-	info, err := snapshot.Create(tmp, snapshot.Header{
-		Cluster: randomUint64(), Group: uint64(s.Identity.Group), Slot: uint64(s.Slot), Config: held.Config(),
-		LogTime: s.LogTime.UnixNano(), State: paxos.AppendHardState(nil, h),
-	}, held.Records)
-	if err == nil {
-		err = os.Rename(info.Path, file)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(file))
-	}
-	if err != nil {
-		return snapshot.Info{}, fmt.Errorf("write genesis: %w", err)
-	}
-	info.Path = file
-	return info, nil
+	return randomUint64(), paxos.AppendHardState(nil, h)
 }
 
 // Close lets go of the directory.

@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 		"internal/resp", "internal/wire",
 	},
 	// Tools read directories with the code of those who write them, and run nothing.
-	"inspect":         {"replica", "paxos", "kv", "shard", "shardmaster", "wal", "snapshot"},
+	"inspect":         {"replica", "paxos", "kv", "shard", "shardmaster", "wal", "snapshot", "internal/resp"},
 	"internal/record": {"internal/wire"},
 	// What carries bytes between peers knows nothing of what they mean.
 	"server/transport": {"internal/wire"},

@@ -4,6 +4,7 @@
 //	diskvlog dump DIR --slots 100-200 --key greeting
 //	diskvlog verify DIR [DIR...]
 //	diskvlog stat DIR
+//	diskvlog replay DIR --until 10m --resp --out FILE
 //	diskvlog repair DIR
 //	diskvlog recover --force-new-group --dir DIR --out FILE
 //
@@ -22,7 +23,6 @@ import (
 
 	"diskv/inspect"
 	"diskv/internal/cli"
-	"diskv/replica"
 	"diskv/server"
 )
 
@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, new(cli.UsageError)):
 		_, _ = fmt.Fprintf(stderr, "diskvlog: %v (see diskvlog --help)\n", err)
 		return exitUsage
-	case errors.As(err, &fault), errors.Is(err, replica.ErrIdentity):
+	case errors.As(err, &fault):
 		_, _ = fmt.Fprintf(stderr, "diskvlog: %v\n", err)
 		return exitDamaged
 	}
@@ -95,7 +95,7 @@ is torn, as a crash leaves it, and diskvd repairs it at its next start; 4 the en
 is damaged and may lack what was acknowledged; 5 something else is damaged.`,
 	})
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
-	root.AddCommand(a.info(), a.dump(), a.verify(), a.stat(), a.repair(), a.recover(), a.version())
+	root.AddCommand(a.info(), a.dump(), a.verify(), a.stat(), a.replay(), a.repair(), a.recover(), a.version())
 	return root
 }
 

@@ -74,6 +74,9 @@ Exit status: 0 diskvd starts on it; 4 suspect, 5 damaged, and nothing was change
 
 // repairDirectory does what can be done.
 func repairDirectory(dir string, accept, dry bool) (*repaired, error) {
+	if _, err := inspect.Open(dir); err != nil { // which says what is there instead
+		return nil, err
+	}
 	r, err := server.OpenRepair(dir)
 	if err != nil {
 		return nil, err
