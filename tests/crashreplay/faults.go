@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"diskv/tests/proc"
@@ -28,6 +29,8 @@ var injections = map[Kind]func(s *suffering) error{
 	Lost: (*suffering).lose, Damaged: (*suffering).damage, Old: (*suffering).old, Swapped: (*suffering).swap,
 	Partition: (*suffering).partition, OneWay: (*suffering).oneWay, Delay: (*suffering).delay,
 	Disorder: (*suffering).disorder, Flapping: (*suffering).flap, Disconnect: (*suffering).disconnect,
+	Power: (*suffering).power, PowerAll: (*suffering).power, SyncError: (*suffering).syncError, IOError: (*suffering).ioError,
+	ShortWrite: (*suffering).shortWrite, NoSpace: (*suffering).noSpace, SlowDisk: (*suffering).slowDisk,
 }
 
 // suffer injects a fault and returns when its members are whole again.
@@ -36,7 +39,24 @@ func (r *run) suffer(ctx context.Context, f Fault, rec *Record) error {
 	for _, m := range f.Members {
 		s.members = append(s.members, r.group.Members[m])
 	}
-	return injections[f.Kind](s)
+	seen := s.lostDisks()
+	err := injections[f.Kind](s)
+	if err == nil && !f.Kind.mayLose() && s.lostDisks() > seen {
+		err = errors.New("a member takes its disk for lost, which it is not")
+	}
+	return err
+}
+
+// mayLose tells whether a member may find its disk lost by a fault.
+func (k Kind) mayLose() bool { return k == Lost || k == Damaged || k == Old }
+
+// lostDisks counts how often the members have said that their disks are lost.
+func (s *suffering) lostDisks() int {
+	n := 0
+	for _, m := range s.members {
+		n += strings.Count(m.Output(), "has lost its disk")
+	}
+	return n
 }
 
 // told says what is done to the members.

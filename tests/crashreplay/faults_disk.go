@@ -90,7 +90,7 @@ func (s *suffering) flip(dir string) (name string, bits int, err error) {
 // "Old copies"), so what it does is no violation.
 func (s *suffering) old() error {
 	m := s.members[0]
-	image := filepath.Join(s.o.Dir, fmt.Sprintf("old-%d", s.N))
+	image := fmt.Sprintf("%s-old-%d", m.Dir, s.N)
 	s.told("copied, lost, and the copy put back %v after its recovery", s.Lasts)
 	if err := m.Kill(); err != nil {
 		return err
@@ -128,50 +128,40 @@ func (s *suffering) swap() error {
 	if err := s.killAll(); err != nil {
 		return err
 	}
-	aside := filepath.Join(s.o.Dir, fmt.Sprintf("aside-%d", s.N))
-	exchange := func() error { return s.exchange(aside) }
+	var err error
 	if len(s.members) == 1 {
-		s.told("gets another's IDENTITY, and its own back")
-		exchange = func() error { return s.foreign(aside) }
+		s.told("gets another's IDENTITY, and its own directory back after %v", s.Lasts)
+		err = s.foreign(s.members[0])
 	} else {
 		s.told("get each other's directories, and their own back after %v", s.Lasts)
+		one, two := s.members[0], s.members[1]
+		err = errors.Join(s.refuses(one, "--dir", two.Dir), s.refuses(two, "--dir", one.Dir))
 	}
-	if err := exchange(); err != nil {
-		return err
-	}
-	if err := s.each(s.refuses); err != nil {
-		return err
-	}
-	if err := exchange(); err != nil {
+	if err != nil {
 		return err
 	}
 	return s.startLater()
 }
 
-// exchange exchanges the directories of two members.
-func (s *suffering) exchange(aside string) error {
-	one, two := s.members[0].Dir, s.members[1].Dir
-	return errors.Join(os.Rename(one, aside), os.Rename(two, one), os.Rename(aside, two))
-}
-
-// foreign puts a member's directory aside and another's IDENTITY in its place; and, if
-// there is one aside, that back.
-func (s *suffering) foreign(aside string) error {
-	m := s.members[0]
-	if _, err := os.Stat(aside); err == nil {
-		return errors.Join(os.RemoveAll(m.Dir), os.Rename(aside, m.Dir))
-	}
+// foreign has a member look at a directory with another's IDENTITY in the place of its own.
+func (s *suffering) foreign(m *proc.Member) error {
 	other := s.group.Members[(m.Index+1)%len(s.group.Members)]
 	b, err := os.ReadFile(filepath.Join(other.Dir, "IDENTITY"))
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.Rename(m.Dir, aside), os.Mkdir(m.Dir, 0o750), os.WriteFile(filepath.Join(m.Dir, "IDENTITY"), b, 0o600))
+	aside := m.Dir + "-aside"
+	err = errors.Join(os.Rename(m.Dir, aside), os.Mkdir(m.Dir, 0o750), os.WriteFile(filepath.Join(m.Dir, "IDENTITY"), b, 0o600))
+	if err != nil {
+		return err
+	}
+	err = s.refuses(m)
+	return errors.Join(err, os.RemoveAll(m.Dir), os.Rename(aside, m.Dir))
 }
 
 // refuses starts a member whose directory is another's.
-func (s *suffering) refuses(m *proc.Member) error {
-	if err := m.Start(); err != nil {
+func (s *suffering) refuses(m *proc.Member, args ...string) error {
+	if err := m.Start(args...); err != nil {
 		return err
 	}
 	status, err := m.Wait(s.ctx)

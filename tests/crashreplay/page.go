@@ -12,6 +12,7 @@ var colors = map[Kind]string{
 	Kill: "#c0392b", KillAt: "#e67e73", KillAll: "#7b241c", Pause: "#f39c12",
 	Lost: "#6c3483", Damaged: "#a569bd", Old: "#d2b4de", Swapped: "#4a235a",
 	Partition: "#1f618d", OneWay: "#5dade2", Delay: "#a9cce3", Disorder: "#148f77", Flapping: "#76d7c4", Disconnect: "#0e6251",
+	Power: "#212f3d", PowerAll: "#000000", SyncError: "#784212", IOError: "#ba7a45", ShortWrite: "#dcb48c", NoSpace: "#7d6608", SlowDisk: "#d4ac0d",
 }
 
 // Sizes of the picture, in px.
@@ -128,6 +129,7 @@ svg text { font: 11px system-ui, sans-serif; fill: #555 } .two { display: flex; 
 {{end}}{{range .Ticks}}<text x="{{.X}}" y="{{.Y}}">{{.Text}}</text>
 {{end}}</svg>{{end}}
 <h2>Faults</h2>
+{{with .R.Without}}<p>No power cuts and disk errors: {{.}}</p>{{end}}
 <table><tr><th></th><th>faults</th><th>members</th><th>back after, mean</th><th>at most</th><th>longest gap</th><th></th></tr>
 {{range .S}}<tr><td><i class="key" style="background:{{color .Kind}}"></i>{{.Kind}}</td><td>{{.Count}}</td><td>{{.Members}}</td><td>{{ms .Mean}}</td><td>{{ms .Worst}}</td><td>{{ms .Gap}}</td><td class="text">{{.Text}}</td></tr>
 {{end}}</table>

@@ -16,10 +16,11 @@ type Result struct {
 	Took      time.Duration
 	Counts    map[Verb]map[Outcome]int
 	Faults    []*Record
-	Gaps      []Gap // times without an answer to anybody, in order
-	Keys      int   // whose histories were checked
-	Audited   int   // reads of keys that were closed
-	Undecided int   // histories for which porcupine took too long
+	Gaps      []Gap  // times without an answer to anybody, in order
+	Keys      int    // whose histories were checked
+	Audited   int    // reads of keys that were closed
+	Undecided int    // histories for which porcupine took too long
+	Without   string // why faults of disks were left out, or nothing
 	Violation *Violation
 
 	seconds []second
@@ -29,7 +30,7 @@ func (r *run) result() *Result {
 	res := &Result{
 		Manifest: Manifest{r.o.Scenario.Name, r.o.Members, r.o.Duration, r.o.Seed, r.o.Clients},
 		Dir:      r.o.Dir, Took: r.now(), Counts: r.tally.counts, Faults: r.records.all, Gaps: r.tally.gaps,
-		Violation: r.violation, seconds: r.tally.seconds,
+		Without: r.without, Violation: r.violation, seconds: r.tally.seconds,
 	}
 	if r.checks != nil {
 		res.Keys, res.Audited, res.Undecided = len(r.checks.keys), r.checks.audited, r.checks.undecided
@@ -163,6 +164,9 @@ func (r *Result) WriteText(w io.Writer) {
 	_ = t.Flush()
 
 	p("\nFaults: %d\n", len(r.Faults))
+	if r.Without != "" {
+		p("No power cuts and disk errors: %s\n", r.Without)
+	}
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(t, "\t faults\t members\t back after, mean\t at most\t longest gap\t")
 	for _, s := range r.summaries() {

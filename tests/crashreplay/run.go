@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diskv/client"
+	"diskv/tests/faultfs"
 	"diskv/tests/proc"
 )
 
@@ -84,6 +85,8 @@ type run struct {
 	checks  *checks
 	marks   atomic.Uint64
 	answers answers
+	disks   []*faultfs.FS // by member; nil: they are on the system's
+	without string        // why there are no faults of disks, or nothing
 
 	ctx  context.Context    //nolint:containedctx // of the run; ends with stop
 	stop context.CancelFunc // ends everything, at a violation
@@ -141,7 +144,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if r.records, err = createRecords(filepath.Join(o.Dir, scheduleName)); err != nil {
 		return nil, err
 	}
-	err = r.perform(ctx)
+	if err = r.mountDisks(); err == nil {
+		err = r.perform(ctx)
+	}
+	if fault := r.unmountDisks(); err == nil {
+		err = fault
+	}
 	if fault := errors.Join(r.history.close(), r.records.close()); err == nil {
 		err = fault
 	}
@@ -159,7 +167,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 func (r *run) start(ctx context.Context) error {
 	g, err := proc.NewGroup(proc.Options{
 		Binary: r.o.Binary, Dir: filepath.Join(r.o.Dir, membersName), Size: r.o.Members,
-		Args: r.o.Scenario.Args, BootstrapOnce: true, Through: r.net.Through,
+		Args: flags, BootstrapOnce: true, Through: r.net.Through, Place: r.place,
 	})
 	if err != nil {
 		return err

@@ -13,20 +13,27 @@ type Kind string
 
 // The kinds of faults.
 const (
-	Kill       Kind = "kill"       // SIGKILL, and a start later
-	KillAt     Kind = "kill-at"    // SIGKILL at a chosen point: at an answer, in a snapshot, in a start, in a hand-over
-	KillAll    Kind = "kill-all"   // SIGKILL of all members at once
-	Pause      Kind = "pause"      // SIGSTOP for longer than an election takes
-	Lost       Kind = "lost"       // the data directory is deleted
-	Damaged    Kind = "damaged"    // bits are flipped in a file of the data directory
-	Old        Kind = "old"        // a copy of the data directory from before it was lost is put back
-	Swapped    Kind = "swapped"    // members get each other's data directories
-	Partition  Kind = "partition"  // nothing passes between a minority and the others
-	OneWay     Kind = "one-way"    // nothing passes in one direction
-	Delay      Kind = "delay"      // messages arrive late, in order
-	Disorder   Kind = "disorder"   // messages are lost, doubled and overtake each other
-	Flapping   Kind = "flapping"   // connections break and come back every 100 ms
-	Disconnect Kind = "disconnect" // connections are reset and refused
+	Kill       Kind = "kill"        // SIGKILL, and a start later
+	KillAt     Kind = "kill-at"     // SIGKILL at a chosen point: at an answer, in a snapshot, in a start, in a hand-over
+	KillAll    Kind = "kill-all"    // SIGKILL of all members at once
+	Pause      Kind = "pause"       // SIGSTOP for longer than an election takes
+	Lost       Kind = "lost"        // the data directory is deleted
+	Damaged    Kind = "damaged"     // bits are flipped in a file of the data directory
+	Old        Kind = "old"         // a copy of the data directory from before it was lost is put back
+	Swapped    Kind = "swapped"     // members get each other's data directories
+	Partition  Kind = "partition"   // nothing passes between a minority and the others
+	OneWay     Kind = "one-way"     // nothing passes in one direction
+	Delay      Kind = "delay"       // messages arrive late, in order
+	Disorder   Kind = "disorder"    // messages are lost, doubled and overtake each other
+	Flapping   Kind = "flapping"    // connections break and come back every 100 ms
+	Disconnect Kind = "disconnect"  // connections are reset and refused
+	Power      Kind = "power"       // power cut: what was not synced is gone, or a part of it
+	PowerAll   Kind = "power-all"   // power cut of all members at once
+	SyncError  Kind = "sync-error"  // a sync of the log fails
+	IOError    Kind = "io-error"    // any operation on any file fails
+	ShortWrite Kind = "short-write" // a write ends in its middle, and fails then
+	NoSpace    Kind = "no-space"    // the disk is full
+	SlowDisk   Kind = "slow-disk"   // syncs take long
 )
 
 // kindOf says how a kind of fault is planned.
@@ -54,6 +61,13 @@ var kinds = map[Kind]planned{
 	Disorder:   {2 * time.Second, 6 * time.Second, 2, "messages from and to it are lost, doubled, and overtake each other"},
 	Flapping:   {2 * time.Second, 4 * time.Second, 1, "its connections break and come back every 100 ms"},
 	Disconnect: {time.Second, 4 * time.Second, 2, "its connections to the others are reset and refused"},
+	Power:      {0, 2 * time.Second, 2, "power cut: what was not synced is gone, or a part of it"},
+	PowerAll:   {0, time.Second, everyone, "power cut of all at once"},
+	SyncError:  {time.Second, 3 * time.Second, 1, "a sync of its log fails (EIO): it ends, and is started again"},
+	IOError:    {time.Second, 3 * time.Second, 1, "operations on its files fail (EIO)"},
+	ShortWrite: {time.Second, 3 * time.Second, 1, "a write to its log ends in the middle (EIO, ENOSPC)"},
+	NoSpace:    {time.Second, 4 * time.Second, 2, "its disk is full (ENOSPC)"},
+	SlowDisk:   {2 * time.Second, 5 * time.Second, 2, "its syncs take up to 3 s each"},
 }
 
 // Scenario is which kinds of faults a run has, and how many.
@@ -64,22 +78,34 @@ type Scenario struct {
 	// the seed. One may be named more than once.
 	Kinds []Kind
 	Gap   time.Duration // between the beginnings of two faults, about; they overlap if the members suffice
-	Args  []string      // further flags of every member
 }
 
-// small has members take snapshots and drop segments all the time.
-var small = []string{"--snapshot-min-bytes", "65536"}
+// needsPower tells whether a fault takes a file system that can lose power and fail.
+func (k Kind) needsPower() bool {
+	switch k {
+	case Power, PowerAll, SyncError, IOError, ShortWrite, NoSpace, SlowDisk:
+		return true
+	}
+	return false
+}
+
+// flags are those of every member: snapshots are taken and segments dropped all the time, and a
+// disk that is full is filled to the end.
+var flags = []string{"--snapshot-min-bytes", "65536", "--min-free-bytes", "32768"}
 
 // Scenarios are all scenarios, by name.
 var Scenarios = []Scenario{
-	{"calm", "no faults: what the load and the checks do by themselves", nil, time.Second, small},
-	{"kills", "processes are killed, at random, at chosen points, all at once", []Kind{Kill, KillAt, Kill, KillAt, KillAll}, time.Second, small},
-	{"pauses", "processes are stopped for longer than an election takes", []Kind{Pause, Pause, Kill}, 1500 * time.Millisecond, small},
-	{"partitions", "the network between members: cuts, one-way cuts, delay, loss, reordering", []Kind{Partition, OneWay, Delay, Disorder, Flapping, Disconnect}, 1500 * time.Millisecond, small},
-	{"disks", "data directories are lost, damaged, swapped, old", []Kind{Lost, Damaged, Old, Swapped, Damaged}, time.Second, small},
+	{"calm", "no faults: what the load and the checks do by themselves", nil, time.Second},
+	{"kills", "processes are killed, at random, at chosen points, all at once", []Kind{Kill, KillAt, Kill, KillAt, KillAll}, time.Second},
+	{"pauses", "processes are stopped for longer than an election takes", []Kind{Pause, Pause, Kill}, 1500 * time.Millisecond},
+	{"partitions", "the network between members: cuts, one-way cuts, delay, loss, reordering", []Kind{Partition, OneWay, Delay, Disorder, Flapping, Disconnect}, 1500 * time.Millisecond},
+	{"disks", "data directories are lost, damaged, swapped, old", []Kind{Lost, Damaged, Old, Swapped, Damaged}, time.Second},
+	{"power", "power is cut: what was not synced is gone, or a part of it", []Kind{Power, PowerAll, Power, Kill}, time.Second},
+	{"io-errors", "EIO, ENOSPC, short writes, slow syncs", []Kind{SyncError, IOError, ShortWrite, NoSpace, SlowDisk}, 1500 * time.Millisecond},
 	{"mixed", "every kind of fault", []Kind{
 		Kill, KillAt, KillAll, Pause, Lost, Damaged, Old, Swapped, Partition, OneWay, Delay, Disorder, Flapping, Disconnect,
-	}, time.Second, small},
+		Power, PowerAll, SyncError, IOError, ShortWrite, NoSpace, SlowDisk,
+	}, time.Second},
 }
 
 // Find returns the scenario of a name.

@@ -34,6 +34,15 @@ type Options struct {
 	// Through is another way to give all members addresses that lead over something,
 	// in place of Network: it returns those, by index.
 	Through func(addrs []string) ([]string, error)
+	// Place says where a member lives, by its index; nil: all where [Place] says.
+	Place func(index int) Place
+}
+
+// Place is where a member lives. Zero values stand for the defaults.
+type Place struct {
+	Host string   // its addresses' host; default 127.0.0.1
+	Dir  string   // its data directory; default one in Options.Dir
+	Wrap []string // in place of Options.Wrap
 }
 
 // Group is the members of one replica group.
@@ -53,10 +62,26 @@ func NewGroup(o Options) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	var peers []string
-	for i := range o.Size {
-		peers = append(peers, ports[i])
+	places := make([]Place, o.Size)
+	for i := range places {
+		p := &places[i]
+		if o.Place != nil {
+			*p = o.Place(i)
+		}
+		if p.Dir == "" {
+			p.Dir = filepath.Join(o.Dir, "member-"+strconv.Itoa(i))
+		}
+		if p.Wrap == nil {
+			p.Wrap = o.Wrap
+		}
+		if p.Host != "" {
+			for _, a := range []*string{&ports[i], &ports[o.Size+i]} {
+				_, port, _ := net.SplitHostPort(*a)
+				*a = net.JoinHostPort(p.Host, port)
+			}
+		}
 	}
+	peers := slices.Clone(ports[:o.Size])
 	through := o.Through
 	if o.Network != nil {
 		through = o.Network.ThroughAll
@@ -70,9 +95,9 @@ func NewGroup(o Options) (*Group, error) {
 	for i := range o.Size {
 		m := &Member{
 			Index: i, Addr: ports[i], HTTP: ports[o.Size+i],
-			Dir:    filepath.Join(o.Dir, "member-"+strconv.Itoa(i)),
+			Dir:    places[i].Dir,
 			output: filepath.Join(o.Dir, "member-"+strconv.Itoa(i)+".log"),
-			binary: o.Binary, wrap: o.Wrap, bootstrapOnce: o.BootstrapOnce,
+			binary: o.Binary, wrap: places[i].Wrap, bootstrapOnce: o.BootstrapOnce,
 		}
 		if o.Command != "" {
 			m.args = append(m.args, o.Command)
