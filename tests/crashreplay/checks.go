@@ -16,11 +16,12 @@ type checks struct {
 	workers sync.WaitGroup
 
 	mu        sync.Mutex
-	keys      []string
+	keys      []string          // those that are kept, the oldest first
 	texts     map[string]string // what a key held when it was closed, if that cannot change any more
 	histories map[string][]Op   // of the other keys: something without an answer may yet happen
 	late      []*page           // undecided at first
 	undecided int
+	checked   int // keys
 	audited   int // reads of closed keys
 }
 
@@ -32,6 +33,9 @@ const (
 	latePatience  = 2 * time.Minute
 	auditEvery    = 20 * time.Millisecond
 	sweepers      = 8
+	// maxKept is how many closed keys there are at most. The oldest are read for the last time
+	// and deleted, so that what members hold does not grow with the length of a run.
+	maxKept = 20_000
 	// auditor is the client number of what reads closed keys.
 	auditor = 2000
 )
@@ -76,8 +80,17 @@ func (c *checks) check(p *page) {
 		c.r.violate(Violation{Kind: "history", Text: "key " + found.Key + ": " + found.Text, Finding: found})
 		return
 	}
+	if oldest := c.keep(p, o, undecided); oldest != "" {
+		c.retire(oldest)
+	}
+}
+
+// keep keeps a page that was checked, with the last read of it. It returns a key that is to
+// be retired, or nothing.
+func (c *checks) keep(p *page, o Op, undecided bool) (oldest string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.checked++
 	c.keys = append(c.keys, p.key)
 	if undecided {
 		c.late = append(c.late, p)
@@ -87,6 +100,25 @@ func (c *checks) check(p *page) {
 	} else {
 		c.texts[p.key] = held(o)
 	}
+	if len(c.keys) > maxKept {
+		oldest = c.keys[0]
+		c.keys = c.keys[1:]
+	}
+	return oldest
+}
+
+// retire reads a key for the last time and deletes it.
+func (c *checks) retire(key string) {
+	c.look(c.r.ctx, key)
+	c.mu.Lock()
+	delete(c.texts, key)
+	delete(c.histories, key)
+	c.mu.Unlock()
+	// Whether it is deleted matters to nobody: it is not looked at again.
+	o := Op{Key: key, Client: auditor, Verb: Delete, Call: c.r.now()}
+	_ = c.r.do(c.r.ctx, &o)
+	o.Return = c.r.now()
+	c.r.history.add(o)
 }
 
 // held is what a read found.
@@ -111,6 +143,9 @@ func (c *checks) look(ctx context.Context, key string) {
 			c.violateLost(o)
 		}
 		return
+	}
+	if c.histories[key] == nil {
+		return // it was retired meanwhile
 	}
 	c.histories[key] = append(c.histories[key], o)
 	ops := append([]Op(nil), c.histories[key]...)

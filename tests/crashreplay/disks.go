@@ -39,12 +39,16 @@ func (r *run) mountDisks() error {
 	return nil
 }
 
-// place says where a member has its data directory.
+// place says where a member lives.
 func (r *run) place(i int) proc.Place {
-	if r.disks == nil {
-		return proc.Place{}
+	var p proc.Place
+	if r.disks != nil {
+		p.Dir = filepath.Join(r.disks[i].Dir(), "data")
 	}
-	return proc.Place{Dir: filepath.Join(r.disks[i].Dir(), "data")}
+	if r.kernel != nil {
+		p.Host, p.Wrap = r.kernel.host(i), r.kernel.wrap(i)
+	}
+	return p
 }
 
 // unmountDisks ends the file systems. Of a run with a violation it copies what they hold

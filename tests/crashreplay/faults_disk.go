@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,6 +108,10 @@ func (s *suffering) old() error {
 	if err := s.voter(m); err != nil {
 		return err
 	}
+	recovered, err := epoch(m)
+	if err != nil {
+		return err
+	}
 	if err := s.wait(s.Lasts); err != nil {
 		return err
 	}
@@ -119,7 +124,31 @@ func (s *suffering) old() error {
 	if err := m.Start(); err != nil {
 		return err
 	}
-	return s.whole()
+	s.healed()
+	// It looks healthy until somebody tells it, and is not whole before.
+	err = s.until(fmt.Sprintf("member %d is not found to have an old copy", m.Index), func() error {
+		if !m.Running() {
+			return fmt.Errorf("%w:\n%s", errEnded, tail(m.Output()))
+		}
+		now, err := epoch(m)
+		if err == nil && now <= recovered {
+			err = fmt.Errorf("it is in epoch %d, after %d", now, recovered)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.voter(m)
+}
+
+// epoch asks a member for its recovery epoch.
+func epoch(m *proc.Member) (uint64, error) {
+	info, err := m.Info()
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(info["epoch"], 10, 64)
 }
 
 // swap gives members each other's data directories: both processes have to refuse them.

@@ -5,13 +5,26 @@ import "time"
 // around has a condition between the members and all others, in both directions or one,
 // for as long as the fault lasts.
 func (s *suffering) around(out, in bool, c Condition) error {
-	s.net.Around(s.Members, out, in, c)
+	if err := s.network(out, in, c); err != nil {
+		return err
+	}
 	err := s.wait(s.Lasts)
-	s.net.Around(s.Members, true, true, Condition{})
+	if fault := s.network(true, true, Condition{}); err == nil {
+		err = fault
+	}
 	if err != nil {
 		return err
 	}
 	return s.whole()
+}
+
+// network sets a condition between the members and all others.
+func (s *suffering) network(out, in bool, c Condition) error {
+	if s.kernel != nil {
+		return s.kernel.around(s.Members, s.o.Members, out, in, c)
+	}
+	s.net.Around(s.Members, out, in, c)
+	return nil
 }
 
 // partition lets nothing pass. What was on its way arrives when it is over.
@@ -53,7 +66,9 @@ func (s *suffering) flap() error {
 	s.told("connections break and come back every %v for %v", flapEvery, s.Lasts)
 	for end := time.Now().Add(s.Lasts); time.Now().Before(end); {
 		for _, c := range []Condition{{Refused: true}, {}} {
-			s.net.Around(s.Members, true, true, c)
+			if err := s.network(true, true, c); err != nil {
+				return err
+			}
 			if err := s.wait(flapEvery); err != nil {
 				return err
 			}

@@ -33,7 +33,7 @@ func (r *run) result() *Result {
 		Without: r.without, Violation: r.violation, seconds: r.tally.seconds,
 	}
 	if r.checks != nil {
-		res.Keys, res.Audited, res.Undecided = len(r.checks.keys), r.checks.audited, r.checks.undecided
+		res.Keys, res.Audited, res.Undecided = r.checks.checked, r.checks.audited, r.checks.undecided
 	}
 	for i := range res.Gaps {
 		g := &res.Gaps[i]

@@ -74,7 +74,8 @@ type Violation struct {
 type run struct {
 	o       Options
 	begun   time.Time
-	net     *Network
+	net     *Network    // proxies; without members if there is
+	kernel  *namespaces // a network of the kernel
 	group   *proc.Group
 	client  *client.Client
 	history *historyFile
@@ -144,6 +145,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if r.records, err = createRecords(filepath.Join(o.Dir, scheduleName)); err != nil {
 		return nil, err
 	}
+	if o.Scenario.Namespaces {
+		if r.kernel, err = newNamespaces(o.Members); err != nil {
+			return nil, err
+		}
+		defer r.kernel.close(o.Members)
+	}
 	if err = r.mountDisks(); err == nil {
 		err = r.perform(ctx)
 	}
@@ -165,10 +172,14 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 
 // start starts the group and the client.
 func (r *run) start(ctx context.Context) error {
-	g, err := proc.NewGroup(proc.Options{
+	o := proc.Options{
 		Binary: r.o.Binary, Dir: filepath.Join(r.o.Dir, membersName), Size: r.o.Members,
-		Args: flags, BootstrapOnce: true, Through: r.net.Through, Place: r.place,
-	})
+		Args: flags, BootstrapOnce: true, Place: r.place,
+	}
+	if r.kernel == nil {
+		o.Through = r.net.Through
+	}
+	g, err := proc.NewGroup(o)
 	if err != nil {
 		return err
 	}

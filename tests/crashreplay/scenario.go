@@ -78,6 +78,9 @@ type Scenario struct {
 	// the seed. One may be named more than once.
 	Kinds []Kind
 	Gap   time.Duration // between the beginnings of two faults, about; they overlap if the members suffice
+	// Namespaces: the members have networks of their own, of the kernel; else there are
+	// proxies between them. It takes root.
+	Namespaces bool
 }
 
 // needsPower tells whether a fault takes a file system that can lose power and fail.
@@ -95,17 +98,18 @@ var flags = []string{"--snapshot-min-bytes", "65536", "--min-free-bytes", "32768
 
 // Scenarios are all scenarios, by name.
 var Scenarios = []Scenario{
-	{"calm", "no faults: what the load and the checks do by themselves", nil, time.Second},
-	{"kills", "processes are killed, at random, at chosen points, all at once", []Kind{Kill, KillAt, Kill, KillAt, KillAll}, time.Second},
-	{"pauses", "processes are stopped for longer than an election takes", []Kind{Pause, Pause, Kill}, 1500 * time.Millisecond},
-	{"partitions", "the network between members: cuts, one-way cuts, delay, loss, reordering", []Kind{Partition, OneWay, Delay, Disorder, Flapping, Disconnect}, 1500 * time.Millisecond},
-	{"disks", "data directories are lost, damaged, swapped, old", []Kind{Lost, Damaged, Old, Swapped, Damaged}, time.Second},
-	{"power", "power is cut: what was not synced is gone, or a part of it", []Kind{Power, PowerAll, Power, Kill}, time.Second},
-	{"io-errors", "EIO, ENOSPC, short writes, slow syncs", []Kind{SyncError, IOError, ShortWrite, NoSpace, SlowDisk}, 1500 * time.Millisecond},
-	{"mixed", "every kind of fault", []Kind{
+	{Name: "calm", Text: "no faults: what the load and the checks do by themselves", Kinds: nil, Gap: time.Second},
+	{Name: "kills", Text: "processes are killed, at random, at chosen points, all at once", Kinds: []Kind{Kill, KillAt, Kill, KillAt, KillAll}, Gap: time.Second},
+	{Name: "pauses", Text: "processes are stopped for longer than an election takes", Kinds: []Kind{Pause, Pause, Kill}, Gap: 1500 * time.Millisecond},
+	{Name: "partitions", Text: "the network between members: cuts, one-way cuts, delay, loss, reordering", Kinds: []Kind{Partition, OneWay, Delay, Disorder, Flapping, Disconnect}, Gap: 1500 * time.Millisecond},
+	{Name: "disks", Text: "data directories are lost, damaged, swapped, old", Kinds: []Kind{Lost, Damaged, Old, Swapped, Damaged}, Gap: time.Second},
+	{Name: "namespaces", Text: "the network of the kernel: members in namespaces, blackhole and unreachable routes; takes root", Kinds: []Kind{Partition, OneWay, Disconnect, Partition, OneWay, Kill}, Gap: 1500 * time.Millisecond, Namespaces: true},
+	{Name: "power", Text: "power is cut: what was not synced is gone, or a part of it", Kinds: []Kind{Power, PowerAll, Power, Kill}, Gap: time.Second},
+	{Name: "io-errors", Text: "EIO, ENOSPC, short writes, slow syncs", Kinds: []Kind{SyncError, IOError, ShortWrite, NoSpace, SlowDisk}, Gap: 1500 * time.Millisecond},
+	{Name: "mixed", Text: "every kind of fault", Kinds: []Kind{
 		Kill, KillAt, KillAll, Pause, Lost, Damaged, Old, Swapped, Partition, OneWay, Delay, Disorder, Flapping, Disconnect,
 		Power, PowerAll, SyncError, IOError, ShortWrite, NoSpace, SlowDisk,
-	}, time.Second},
+	}, Gap: time.Second},
 }
 
 // Find returns the scenario of a name.
