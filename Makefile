@@ -64,7 +64,7 @@ crashreplay: build ## run five real processes into every kind of fault for DURAT
 lab: ## run the scenarios of the labs on real processes, TIMES (1) times
 	$(GO) test ./tests/lab -count=$(TIMES) -timeout 120m
 
-compat: ## try the users' clients on real processes (needs Debian's redis-tools)
+compat: ## try the users' clients on real processes (needs Debian's redis-tools and redis-server)
 	cd tests/compat && $(GO) test -count=1 -v ./...
 
 bench-compare: ## write docs/performance.md: diskv, etcd and Redis under load, ROUNDS (5) times; 15 minutes

@@ -11,6 +11,15 @@ import (
 const (
 	errSyntax        = "ERR syntax error"
 	errNotInteger    = "ERR value is not an integer or out of range"
+	errNotFloat      = "ERR value is not a valid float"
+	errNotFinite     = "ERR increment would produce NaN or Infinity"
+	errOffset        = "ERR offset is out of range"
+	errNoSuchKey     = "ERR no such key"
+	errSameKey       = "ERR source and destination objects are the same"
+	errLCSOptions    = "ERR If you want both the length and indexes, please just use IDX."
+	errLCSMemory     = "ERR Insufficient memory, transient memory for LCS exceeds max-value-bytes"
+	errNotInt32      = "ERR value is out of range, value must between -2147483648 and 2147483647"
+	errDBIndex       = "ERR DB index is out of range"
 	errOverflow      = "ERR increment or decrement would overflow"
 	errDecrOverflow  = "ERR decrement would overflow"
 	errCursor        = "ERR invalid cursor"
@@ -78,6 +87,29 @@ func (c *call) store(key, value []byte, expiry int64) {
 	c.s.put(c.shard, newItem(key, value, expiry))
 }
 
+// live gives an item that the key has another expiry, 0 being never. At or before now
+// it removes the key.
+func (c *call) live(it item, expiry int64) {
+	if expiry != 0 && expiry <= c.now {
+		c.s.remove(c.shard, it.key())
+		return
+	}
+	it.expiry = expiry
+	c.s.put(c.shard, it)
+}
+
+// ok appends OK.
+func (c *call) ok() { c.out = resp.AppendSimple(c.out, "OK") }
+
+// yes appends 1, or else 0.
+func (c *call) yes(answer bool) {
+	n := int64(0)
+	if answer {
+		n = 1
+	}
+	c.out = resp.AppendInt(c.out, n)
+}
+
 // integer reads argument i. If it is none it fails and returns false.
 func (c *call) integer(i int) (int64, bool) {
 	n, ok := resp.ParseInt(c.args[i])
@@ -102,8 +134,8 @@ type moment struct {
 	relative bool  // from now on, else since the Unix epoch
 }
 
-// expiry turns m into ms since the Unix epoch. It returns false if that is out of
-// range.
+// expiry turns m into ms since the Unix epoch; the zero moment is 0, never. It returns
+// false if that is out of range.
 func (c *call) expiry(m moment) (int64, bool) {
 	if !m.relative {
 		return m.given, true

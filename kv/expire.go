@@ -7,16 +7,22 @@ import (
 )
 
 // expire is EXPIRE key seconds [NX | XX | GT | LT].
-func expire(c *call) { c.expire("expire", true) }
+func expire(c *call) { c.expire("expire", true, true) }
 
 // pexpire is PEXPIRE key milliseconds [NX | XX | GT | LT].
-func pexpire(c *call) { c.expire("pexpire", false) }
+func pexpire(c *call) { c.expire("pexpire", false, true) }
+
+// expireAt is EXPIREAT key seconds [NX | XX | GT | LT], since the Unix epoch.
+func expireAt(c *call) { c.expire("expireat", true, false) }
+
+// pexpireAt is PEXPIREAT key milliseconds [NX | XX | GT | LT], since the Unix epoch.
+func pexpireAt(c *call) { c.expire("pexpireat", false, false) }
 
 // expireOptions are the conditions under which EXPIRE changes anything.
 type expireOptions struct{ nx, xx, gt, lt bool }
 
-// expire sets how long a key is to live, from now on.
-func (c *call) expire(command string, seconds bool) {
+// expire sets how long a key is to live, from now on, or until when.
+func (c *call) expire(command string, seconds, relative bool) {
 	o, ok := c.expireOptions()
 	if !ok {
 		return
@@ -27,7 +33,7 @@ func (c *call) expire(command string, seconds bool) {
 	}
 	ms, ok := millis(n, seconds)
 	if ok && !c.checking() {
-		ms, ok = c.expiry(moment{given: ms, relative: true})
+		ms, ok = c.expiry(moment{given: ms, relative: relative})
 	}
 	if !ok {
 		c.fail(badExpireTime(command))
@@ -37,17 +43,13 @@ func (c *call) expire(command string, seconds bool) {
 		return
 	}
 	it, found := c.get(c.args[1])
-	if !found || !o.allow(it.expiry, ms) {
-		c.out = resp.AppendInt(c.out, 0)
-		return
+	found = found && o.allow(it.expiry, ms)
+	if found && ms <= 0 {
+		c.s.remove(c.shard, it.key()) // before the epoch; 0 must not be never
+	} else if found {
+		c.live(it, ms)
 	}
-	if ms <= c.now {
-		c.s.remove(c.shard, it.key())
-	} else {
-		it.expiry = ms
-		c.s.put(c.shard, it)
-	}
-	c.out = resp.AppendInt(c.out, 1)
+	c.yes(found)
 }
 
 // expireOptions reads what follows the time. If it is wrong it fails and returns
@@ -98,24 +100,28 @@ func persist(c *call) {
 		return
 	}
 	it, ok := c.get(c.args[1])
-	if !ok || it.expiry == 0 {
-		c.out = resp.AppendInt(c.out, 0)
-		return
+	ok = ok && it.expiry != 0
+	if ok {
+		c.live(it, 0)
 	}
-	it.expiry = 0
-	c.s.put(c.shard, it)
-	c.out = resp.AppendInt(c.out, 1)
+	c.yes(ok)
 }
 
 // ttl is TTL key: seconds, rounded.
-func ttl(c *call) { c.left(1000) }
+func ttl(c *call) { c.left(1000, true) }
 
 // pttl is PTTL key: milliseconds.
-func pttl(c *call) { c.left(1) }
+func pttl(c *call) { c.left(1, true) }
 
-// left answers how long a key has to live, in units of so many ms; -1 if for ever,
-// -2 if there is no such key.
-func (c *call) left(unit int64) {
+// expireTime is EXPIRETIME key: seconds since the Unix epoch, rounded.
+func expireTime(c *call) { c.left(1000, false) }
+
+// pexpireTime is PEXPIRETIME key: milliseconds since the Unix epoch.
+func pexpireTime(c *call) { c.left(1, false) }
+
+// left answers how long a key has to live, or until when, in units of so many ms; -1
+// if for ever, -2 if there is no such key.
+func (c *call) left(unit int64, relative bool) {
 	if c.checking() {
 		return
 	}
@@ -125,7 +131,11 @@ func (c *call) left(unit int64) {
 	case ok && it.expiry == 0:
 		n = -1
 	case ok:
-		n = (it.expiry - c.now + unit/2) / unit
+		n = it.expiry
+		if relative {
+			n -= c.now
+		}
+		n = n/unit + (n%unit+unit/2)/unit
 	}
 	c.out = resp.AppendInt(c.out, n)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -217,21 +219,16 @@ func TestInvariantsHoldAfterEveryCommand(t *testing.T) {
 	now := int64(1_700_000_000_000) * nanosPerMilli
 	id := NewSessionID(now, 1)
 	commands := []string{
-		"SET k%d v PX %d", "APPEND k%d %d", "PEXPIRE k%d %d", "SET k%d %d", "SET k%d %d KEEPTTL", "SET k%d x EXAT %d", "INCRBY k%d %d",
-		"SET k%d v PX %d", "DEL k%d x%d",
+		"SET k$1 v PX $2", "APPEND k$1 $2", "PEXPIRE k$1 $2", "SET k$1 $2", "SET k$1 $2 KEEPTTL", "SET k$1 x EXAT $2", "INCRBY k$1 $2",
+		"SET k$1 v PX $2", "DEL {k}$1 {k}$2", "SETRANGE k$1 $2 abc", "GETEX k$1 PX $2", "RENAME {k}$1 {k}$2", "COPY {k}$1 {k}$2 REPLACE",
+		"INCRBYFLOAT k$1 0.$2", "SETEX {k}$1 $2 v", "PEXPIREAT {k}$1 17000000000$2", "GETDEL k$1", "FLUSHALL", "MSETNX {k}$1 a {k}$2 b",
 	}
 	for i := range 3000 {
 		s.Begin(uint64(i), now)
 		c := Command{MaxValue: 1000}
-		line := fmt.Sprintf(commands[i*7%len(commands)], i%5, 1+i%13)
-		word := ""
-		for _, r := range line + " " {
-			if r == ' ' {
-				c.Args = append(c.Args, []byte(word))
-				word = ""
-				continue
-			}
-			word += string(r)
+		line := strings.NewReplacer("$1", strconv.Itoa(i%5), "$2", strconv.Itoa(1+i%13)).Replace(commands[i*7%len(commands)])
+		for word := range strings.FieldsSeq(line) {
+			c.Args = append(c.Args, []byte(word))
 		}
 		if i%3 == 0 {
 			c.Session, c.Seq = id, uint64(i+1)

@@ -25,8 +25,16 @@ type item struct {
 
 // newItem copies key and value, which belong to others, into one piece.
 func newItem(key, value []byte, expiry int64) item {
-	data := make([]byte, len(key)+len(value))
-	copy(data[copy(data, key):], value)
+	it := newItemOf(key, len(value), expiry)
+	copy(it.value(), value)
+	return it
+}
+
+// newItemOf copies key, and has room for a value of n bytes, which is zero and may be
+// written until the item is stored.
+func newItemOf(key []byte, n int, expiry int64) item {
+	data := make([]byte, len(key)+n)
+	copy(data, key)
 	return item{data: data, expiry: expiry, keyLen: uint32(len(key))}
 }
 

@@ -2,7 +2,7 @@ package kv
 
 import "diskv/internal/resp"
 
-// del is DEL key ...
+// del is DEL key ..., and UNLINK, which is as quick here.
 func del(c *call) {
 	if c.checking() {
 		return
@@ -17,7 +17,7 @@ func del(c *call) {
 	c.out = resp.AppendInt(c.out, n)
 }
 
-// exists is EXISTS key ...; a key that is named twice counts twice.
+// exists is EXISTS key ..., and TOUCH, since nobody keeps when a key was used; a key that is named twice counts twice.
 func exists(c *call) {
 	if c.checking() {
 		return
@@ -41,18 +41,4 @@ func typeOf(c *call) {
 		name = "string"
 	}
 	c.out = resp.AppendSimple(c.out, name)
-}
-
-// dbsize is DBSIZE. Keys whose time has come do not count, removed or not.
-func dbsize(c *call) {
-	if c.checking() {
-		return
-	}
-	n := c.s.keys
-	c.s.ascendExpired(c.now, func(d deadline) bool {
-		c.alive(d.at) // which it is not; but does log time say so?
-		n--
-		return !c.open
-	})
-	c.out = resp.AppendInt(c.out, int64(n))
 }

@@ -40,7 +40,7 @@ type world struct {
 	watches []worldWatch
 	touched map[string]int // by key, how often it was changed by a command
 
-	moved, replies, stale, restored, missed, leaving, batches, passed, failed int // what happened, so that a world without it fails
+	moved, replies, stale, restored, missed, leaving, batches, passed, failed, flushed int // what happened, so that a world without it fails
 }
 
 // worldGroup is a group. What one replica says and is, the other does too.
@@ -125,6 +125,8 @@ func (w *world) step() {
 		w.restore(w.group())
 	case n < 50:
 		w.group().clock += w.Int64N(int64(time.Second))
+	case n == 51 && w.IntN(12) == 0:
+		w.flush(w.group())
 	case n == 50 && w.IntN(5) == 0:
 		w.group().clock += int64(25 * time.Minute)
 	case n < 72:
@@ -316,21 +318,46 @@ func (w *world) requireOneServes() {
 
 func (w *world) key() string { return w.keys[w.IntN(len(w.keys))] }
 
-// line is a command on one key. Values show everything that was ever done to it.
+// neighbour returns the other key of the same shard.
+func (w *world) neighbour(key string) string {
+	i := slices.Index(w.keys, key)
+	return w.keys[i^1]
+}
+
+// line is a command on the keys of one shard. Values show everything that was ever done to them.
 func (w *world) line() string { return w.lineOn(w.key()) }
 
 func (w *world) lineOn(k string) string {
-	switch w.IntN(8) {
+	other := w.neighbour(k)
+	switch w.IntN(20) {
 	case 0:
 		return fmt.Sprintf("SET %s v%d PX %d", k, w.IntN(1000), 1+w.IntN(2000))
 	case 1:
 		return "DEL " + k
 	case 2:
 		return fmt.Sprintf("PEXPIRE %s %d", k, w.IntN(3000))
-	case 3:
+	case 3, 14, 15:
 		return fmt.Sprintf("SET %s %s", k, strings.Repeat("x", 1+w.IntN(2000)))
 	case 4:
 		return fmt.Sprintf("SET %s v%d GET", k, w.IntN(1000))
+	case 5:
+		return "RENAME " + k + " " + other
+	case 6:
+		return "RENAMENX " + k + " " + other
+	case 7:
+		return fmt.Sprintf("COPY %s %s REPLACE", k, other)
+	case 8:
+		return fmt.Sprintf("SETRANGE %s %d abc", k, w.IntN(30))
+	case 9:
+		return fmt.Sprintf("GETEX %s PX %d", k, 1+w.IntN(3000))
+	case 10:
+		return fmt.Sprintf("MSETNX %s %d %s %d", k, w.IntN(1000), other, w.IntN(1000))
+	case 11:
+		return fmt.Sprintf("INCRBYFLOAT %s %d.25", k, w.IntN(1000))
+	case 12:
+		return []string{"GETDEL ", "UNLINK ", "PERSIST "}[w.IntN(3)] + k
+	case 13:
+		return fmt.Sprintf("SETNX %s %d", k, w.IntN(1000))
 	default:
 		return fmt.Sprintf("APPEND %s .%d", k, w.IntN(1000))
 	}
@@ -375,11 +402,31 @@ func (w *world) execute(g *worldGroup, id shard.ID, c kv.Command) string {
 	require.LessOrEqual(w.t, tr.store.LogTime(), g.store().LogTime(), "the time of a shard goes on wherever it is")
 	tr.slot++
 	tr.store.Begin(tr.slot, g.store().LogTime())
+	before := w.state(tr, id)
 	reply := string(tr.store.Apply(nil, c.Append(nil)))
-	if name := string(c.Args[0]); name == "SET" || name == "APPEND" || reply == ":1\r\n" {
-		w.touched[string(c.Args[1])]++
+	for key, after := range w.state(tr, id) {
+		if after != before[key] {
+			w.touched[key]++
+		}
 	}
 	return reply
+}
+
+// state returns the values and times of the keys of a shard.
+func (w *world) state(tr *truth, id shard.ID) map[string]string {
+	state := map[string]string{}
+	for _, key := range w.keys {
+		if shard.Of([]byte(key)) != id {
+			continue
+		}
+		for _, name := range []string{"GET", "PEXPIRETIME"} {
+			c := kv.Command{Args: [][]byte{[]byte(name), []byte(key)}}
+			reply, ok := tr.store.Query(nil, tr.store.LogTime(), c.Append(nil))
+			require.True(w.t, ok)
+			state[key] += string(reply)
+		}
+	}
+	return state
 }
 
 // worldWatch is a token of a key, and what was so when it was given.
@@ -439,18 +486,11 @@ func (w *world) transact() {
 	require.Equal(w.t, watch.touched, w.touched[key], "%s was changed, and the transaction executed", key)
 	v := read(w.t, []byte(reply))
 	require.Equal(w.t, watch.there, v.Elems[0].Int == 1, "%s has expired, and the transaction was executed", key)
-	want := w.execute(g, p.Shard, kv.Command{Args: args(w.t, "EXISTS "+key)}) + w.execute(g, p.Shard, kv.Command{Args: p.Command.Args[len(p.Command.Args)-lastArgs(p.Command.Args):]})
+	_, commands, ok := kv.ReadTransaction(p.Command.Args)
+	require.True(w.t, ok)
+	want := w.execute(g, p.Shard, kv.Command{Args: commands[0]}) + w.execute(g, p.Shard, kv.Command{Args: commands[1]})
 	require.Equal(w.t, "*2\r\n"+want, reply)
 	w.passed++
-}
-
-// lastArgs returns how many arguments the last command of a transaction has.
-func lastArgs(transaction [][]byte) int {
-	for n := 1; ; n++ {
-		if string(transaction[len(transaction)-n-1]) == fmt.Sprint(n) {
-			return n
-		}
-	}
 }
 
 func (w *world) command(line string) {
@@ -459,6 +499,20 @@ func (w *world) command(line string) {
 	if reply := w.apply(g, c.Append(nil)); !w.refused(g, id, reply) {
 		require.Equal(w.t, w.execute(g, id, c), reply)
 	}
+}
+
+// flush has a group remove all keys: of the shards that it serves, and of no other.
+func (w *world) flush(g *worldGroup) {
+	p, refusal := kv.Prepare(args(w.t, "FLUSHALL"))
+	require.Nil(w.t, refusal)
+	require.Equal(w.t, "+OK\r\n", w.apply(g, p.Command.Append(nil)))
+	require.Zero(w.t, g.store().Keys())
+	for i := 0; i < len(w.keys); i += 2 {
+		if id := shard.Of([]byte(w.keys[i])); g.store().ShardState(id).Serves() {
+			w.execute(g, id, p.Command)
+		}
+	}
+	w.flushed++
 }
 
 // sessionCommand sends an operation of a session: a new one, the last again, or a
@@ -597,6 +651,7 @@ func TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice(t *testing.T) {
 		sum.leaving += w.leaving
 		sum.passed += w.passed
 		sum.failed += w.failed
+		sum.flushed += w.flushed
 		sum.batches = max(sum.batches, w.batches)
 	}
 	if *modelSeeds < 15 {
@@ -608,6 +663,7 @@ func TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice(t *testing.T) {
 	require.Greater(t, sum.restored, 100)
 	require.Positive(t, sum.missed)
 	require.Greater(t, sum.leaving, 100)
+	require.Greater(t, sum.flushed, 5)
 	require.Greater(t, sum.batches, 2, "batches of one stream")
 	require.Greater(t, sum.passed, 100)
 	require.Greater(t, sum.failed, 100)

@@ -47,6 +47,24 @@ func (a *shardArray) ascend(from shard.ID, key []byte, visit func(id shard.ID, i
 // which it was installed; 0: never.
 type removals [shard.Count]uint64
 
+// ascendPrefix calls visit with the items of some shards whose keys begin with a prefix,
+// in the order of (shard, key), until it returns false.
+func (a *shardArray) ascendPrefix(first, last shard.ID, prefix []byte, visit func(it item) bool) {
+	more := true
+	for id := first; more && id <= last; id++ {
+		if a[id] == nil {
+			continue
+		}
+		a[id].items.AscendGreaterOrEqual(at(prefix), func(it item) bool {
+			if !bytes.HasPrefix(it.key(), prefix) {
+				return false
+			}
+			more = visit(it)
+			return more
+		})
+	}
+}
+
 // shardDeadline says when the first key of a shard expires.
 type shardDeadline struct {
 	at    int64 // ms since the Unix epoch
@@ -196,6 +214,23 @@ func (s *Store) setRemoved(id shard.ID, slot uint64) {
 		s.bytes += removalBytes
 	}
 	s.removed[id] = slot
+}
+
+// removeAll takes all keys out of a shard, at once: the tree is dropped, whatever its
+// size. Images that share it keep it.
+func (s *Store) removeAll(id shard.ID) {
+	d := s.shards[id]
+	if d == nil || d.items.Len() == 0 {
+		return
+	}
+	s.bytes -= d.bytes
+	s.keys -= d.items.Len()
+	s.expires -= d.deadlines.Len()
+	if d.earliest != 0 {
+		s.deadlines.Delete(shardDeadline{d.earliest, id})
+	}
+	s.shards[id] = nil
+	s.noteRemoved(id)
 }
 
 // index has the store's index say when the first key of a shard expires.

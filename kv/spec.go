@@ -26,6 +26,10 @@ const (
 	NoMulti                       // not in transactions
 	MovableKeys                   // FirstKey, LastKey and Step do not tell all
 
+	// keyspace and dangerous: categories that follow from nothing else. Not words of
+	// COMMAND.
+	keyspace  Flags = 1 << 29
+	dangerous Flags = 1 << 30
 	// queryOnly: the reply is no function of the log, so it may not go through it.
 	// Not a word of COMMAND.
 	queryOnly Flags = 1 << 31
@@ -155,10 +159,11 @@ func (s *Spec) Categories() []string {
 	case "transactions":
 		names = append(names, "@transaction")
 	}
+	add(keyspace, "@keyspace")
 	add(Write, "@write")
 	add(ReadOnly, "@read")
 	add(Admin, "@admin")
-	add(Admin, "@dangerous")
+	add(Admin|dangerous, "@dangerous")
 	add(PubSub, "@pubsub")
 	add(Blocking, "@blocking")
 	if s.Flags&Fast != 0 {

@@ -69,7 +69,9 @@ type Store struct {
 	headBytes int64         // of their records in an image, without keys and sessions
 	version   uint64        // of what Handover says
 
-	cursors cursors // of SCAN: known to this process only, no part of the state
+	// Known to this process only, no part of the state.
+	cursors cursors // of SCAN
+	drawn   uint64  // how often RANDOMKEY has drawn
 
 	// Scratch, so that a command allocates for what it stores and for nothing else.
 	decoded Command

@@ -1,12 +1,6 @@
 package kv
 
-import (
-	"fmt"
-	"math"
-	"strconv"
-
-	"diskv/internal/resp"
-)
+import "diskv/internal/resp"
 
 // get is GET key.
 func get(c *call) {
@@ -50,132 +44,6 @@ func mget(c *call) {
 	}
 }
 
-// mset is MSET key value ...
-func mset(c *call) {
-	if len(c.args)%2 == 0 {
-		c.fail(wrongArguments("mset"))
-		return
-	}
-	for i := 2; i < len(c.args); i += 2 {
-		if !c.fits(len(c.args[i])) {
-			return
-		}
-	}
-	if c.checking() {
-		return
-	}
-	for i := 1; i < len(c.args); i += 2 {
-		c.store(c.args[i], c.args[i+1], 0)
-	}
-	c.out = resp.AppendSimple(c.out, "OK")
-}
-
-// setOptions are what may follow SET key value.
-type setOptions struct {
-	nx, xx, get, keep bool
-	expires           bool
-	at                moment
-}
-
-// set is SET key value [NX | XX] [GET] [EX n | PX n | EXAT n | PXAT n | KEEPTTL].
-func set(c *call) {
-	o, ok := c.setOptions()
-	if !ok || !c.fits(len(c.args[2])) || c.checking() {
-		return
-	}
-	key := c.args[1]
-	expiry := int64(0)
-	if o.expires {
-		if expiry, ok = c.expiry(o.at); !ok {
-			c.fail(badExpireTime("set"))
-			return
-		}
-	}
-	var old item
-	var found bool
-	if o.nx || o.xx || o.get || o.keep {
-		old, found = c.get(key)
-	}
-	if o.get {
-		c.bulk(old, found)
-	}
-	if o.nx && found || o.xx && !found {
-		if !o.get {
-			c.out = resp.AppendNull(c.out)
-		}
-		return
-	}
-	if o.keep {
-		expiry = old.expiry
-	}
-	c.store(key, c.args[2], expiry)
-	if !o.get {
-		c.out = resp.AppendSimple(c.out, "OK")
-	}
-}
-
-// setOptions reads the options of SET. If they are wrong it fails and returns
-// false.
-func (c *call) setOptions() (o setOptions, ok bool) {
-	var unit string
-	var given []byte
-	for i := 3; i < len(c.args); i++ {
-		arg := c.args[i]
-		// A unit may be given twice, the later number counts; two units may not.
-		free := func(word string) bool { return is(arg, word) && !o.keep && (unit == "" || unit == word) }
-		switch {
-		case is(arg, "NX") && !o.xx:
-			o.nx = true
-			continue
-		case is(arg, "XX") && !o.nx:
-			o.xx = true
-			continue
-		case is(arg, "GET"):
-			o.get = true
-			continue
-		case is(arg, "KEEPTTL") && unit == "":
-			o.keep = true
-			continue
-		case i+1 == len(c.args):
-			c.fail(errSyntax)
-			return o, false
-		case free("EX"):
-			unit = "EX"
-		case free("PX"):
-			unit = "PX"
-		case free("EXAT"):
-			unit = "EXAT"
-		case free("PXAT"):
-			unit = "PXAT"
-		default:
-			c.fail(errSyntax)
-			return o, false
-		}
-		i++
-		given = c.args[i]
-	}
-	if unit == "" {
-		return o, true
-	}
-	n, ok := resp.ParseInt(given)
-	if !ok {
-		c.fail(errNotInteger)
-		return o, false
-	}
-	ms, ok := millis(n, unit == "EX" || unit == "EXAT")
-	if !ok || ms <= 0 {
-		c.fail(badExpireTime("set"))
-		return o, false
-	}
-	o.expires = true
-	o.at = moment{given: ms, relative: unit == "EX" || unit == "PX"}
-	return o, true
-}
-
-func badExpireTime(command string) string {
-	return fmt.Sprintf("ERR invalid expire time in '%s' command", command)
-}
-
 // appendValue is APPEND key value.
 func appendValue(c *call) {
 	if c.checking() {
@@ -197,56 +65,68 @@ func appendValue(c *call) {
 	c.out = resp.AppendInt(c.out, int64(n))
 }
 
-// incr is INCR key.
-func incr(c *call) {
-	if !c.checking() {
-		c.add(1)
-	}
-}
-
-// decr is DECR key.
-func decr(c *call) {
-	if !c.checking() {
-		c.add(-1)
-	}
-}
-
-// incrBy is INCRBY key increment.
-func incrBy(c *call) {
-	if n, ok := c.integer(2); ok && !c.checking() {
-		c.add(n)
-	}
-}
-
-// decrBy is DECRBY key decrement.
-func decrBy(c *call) {
-	n, ok := c.integer(2)
-	if ok && n == math.MinInt64 {
-		c.fail(errDecrOverflow)
+// getRange is GETRANGE key start end, and SUBSTR, its older name: the bytes from
+// start up to and including end, negative positions counting from the end.
+func getRange(c *call) {
+	start, ok := c.integer(2)
+	if !ok {
 		return
 	}
-	if ok && !c.checking() {
-		c.add(-n)
+	end, ok := c.integer(3)
+	if !ok || c.checking() {
+		return
 	}
+	it, _ := c.get(c.args[1])
+	c.out = resp.AppendBulk(c.out, part(it.value(), start, end))
 }
 
-// add adds n to the number in the first key and answers the sum.
-func (c *call) add(n int64) {
-	key := c.args[1]
-	old := int64(0)
-	it, found := c.get(key)
-	if found {
-		var ok bool
-		if old, ok = resp.ParseInt(it.value()); !ok {
-			c.fail(errNotInteger)
+// part returns the bytes of b from start up to and including end.
+func part(b []byte, start, end int64) []byte {
+	if start < 0 && end < 0 && start > end {
+		return nil
+	}
+	n := int64(len(b))
+	if start < 0 {
+		start = max(start+n, 0)
+	}
+	if end < 0 {
+		end = max(end+n, 0)
+	}
+	end = min(end, n-1)
+	if start > end {
+		return nil
+	}
+	return b[start : end+1]
+}
+
+// setRange is SETRANGE key offset value. What lies between the end of the old value
+// and the offset becomes zero bytes.
+func setRange(c *call) {
+	offset, ok := c.integer(2)
+	if !ok {
+		return
+	}
+	if offset < 0 {
+		c.fail(errOffset)
+		return
+	}
+	if c.checking() {
+		return
+	}
+	key, more := c.args[1], c.args[3]
+	old, _ := c.get(key)
+	n := int64(len(old.value()))
+	if len(more) > 0 {
+		if offset > int64(c.maxValue-len(more)) {
+			c.fail(errValueTooLarge)
 			return
 		}
+		n = max(n, offset+int64(len(more)))
+		it := newItemOf(key, int(n), old.expiry)
+		value := it.value()
+		copy(value, old.value())
+		copy(value[offset:], more)
+		c.s.put(c.shard, it)
 	}
-	if n > 0 && old > math.MaxInt64-n || n < 0 && old < math.MinInt64-n {
-		c.fail(errOverflow)
-		return
-	}
-	var digits [20]byte
-	c.store(key, strconv.AppendInt(digits[:0], old+n, 10), it.expiry)
-	c.out = resp.AppendInt(c.out, old+n)
+	c.out = resp.AppendInt(c.out, n)
 }

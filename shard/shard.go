@@ -32,11 +32,12 @@ func (id ID) String() string { return strconv.Itoa(int(id)) }
 // the first '{' and the first '}' behind it, only the tag is hashed: keys of
 // one tag are in one shard. An empty tag does not count.
 func Of(key []byte) ID {
-	return ID(crc16(tag(key)) % Count)
+	return ID(crc16(Tag(key)) % Count)
 }
 
-// tag returns the part of the key that decides the shard.
-func tag(key []byte) []byte {
+// Tag returns the part of the key that decides the shard: its hash tag, or, if it has
+// none, all of it. It aliases key.
+func Tag(key []byte) []byte {
 	open := bytes.IndexByte(key, '{')
 	if open < 0 {
 		return key

@@ -5,6 +5,8 @@
 //		0900000000000000 // slot
 //		02               // kind`)
 //
+// and the replies that they expect of commands, written as [Script]s.
+//
 // It is for tests only.
 package golden
 
