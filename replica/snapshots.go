@@ -12,6 +12,7 @@ type snapshots struct {
 	newest   SnapshotInfo // durable
 	taking   *SnapshotTask
 	covers   int64         // of logBytes, what taking is to make superfluous
+	wanted   bool          // whatever the log is like
 	failedAt time.Duration // when one could not be written
 	failed   bool
 
@@ -121,9 +122,10 @@ func (r *Replica) considerSnapshot() {
 		return
 	}
 	idle := r.now.Mono >= s.activeAt+r.opts.IdleTime
-	if s.logBytes < r.snapshotDue() && (!idle || s.logBytes <= r.idleDue()) {
+	if !s.wanted && s.logBytes < r.snapshotDue() && (!idle || s.logBytes <= r.idleDue()) {
 		return
 	}
+	s.wanted = false
 	h := r.core.HardState()
 	// The new segment begins with this state. Should the snapshot vanish, its
 	// commit index tells that the log is not the whole.
@@ -141,6 +143,17 @@ func (r *Replica) considerSnapshot() {
 	s.covers -= s.logBytes
 	r.out.Snapshot = s.taking
 	r.out.Roll = true
+}
+
+// TakeSnapshot has a snapshot taken though the log is not large. It reports false if one is
+// being taken already, and does nothing if the newest one holds all that is applied.
+func (r *Replica) TakeSnapshot() bool {
+	s := &r.snapshots
+	if s.taking != nil || s.wanted {
+		return false
+	}
+	s.wanted = r.core != nil && r.core.Applied() > s.newest.Slot
+	return true
 }
 
 // SnapshotSaved answers the Snapshot of an Output. With an error nothing has

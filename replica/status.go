@@ -21,6 +21,9 @@ type Status struct {
 	LogTime   int64 // ns since the Unix epoch
 	LogBytes  int64 // appended since the newest snapshot
 	Snapshot  SnapshotInfo
+	Saving    bool // another one is being written
+	// SavingFailed: the last one could not be written, and is tried again.
+	SavingFailed bool
 	Queued    int // commands without a slot
 	Undecided int // slots proposed here and not applied
 	// Members is what a leader knows of each, by index; else empty.
@@ -58,6 +61,7 @@ func (r *Replica) Status() Status {
 	s := Status{
 		Identity: r.id, Role: "forming", LogTime: r.logTime, LogBytes: r.snapshots.logBytes, Snapshot: r.snapshots.newest,
 		Disks: r.disks(), Elections: r.elections, LeaderChanges: r.leaderChanges,
+		Saving: r.snapshots.taking != nil, SavingFailed: r.snapshots.failed,
 	}
 	if r.hasLostDisk() {
 		s.Role = "recovering"

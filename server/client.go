@@ -96,6 +96,8 @@ func (s *commandSource) Read(b []byte) (int, error) {
 	}
 	n, err := c.conn.Read(b)
 	c.heard.Store(int64(time.Since(c.since)))
+	c.node.clients.traffic.reads.Add(1)
+	c.node.clients.traffic.bytesIn.Add(int64(n))
 	return n, err
 }
 
@@ -170,7 +172,9 @@ func (c *client) flush() bool {
 	if c.node.clients.stopping.Load() { // looked at last, as in commandSource.Read
 		_ = c.conn.SetWriteDeadline(time.Now().Add(stopTimeout))
 	}
-	_, err := c.conn.Write(c.out)
+	n, err := c.conn.Write(c.out)
+	c.node.clients.traffic.writes.Add(1)
+	c.node.clients.traffic.bytesOut.Add(int64(n))
 	if cap(c.out) > 1<<20 {
 		c.out = nil
 	}
@@ -321,7 +325,7 @@ func (c *client) wordsOf(req *request) [][]byte {
 	if words, ok := c.node.service.words(req.encoded); ok {
 		return words
 	}
-	return [][]byte{[]byte(req.count.stats.spec.Name)}
+	return [][]byte{[]byte(*c.last.Load())}
 }
 
 // outcome answers one request as the replica decided.
@@ -373,6 +377,9 @@ func (n *Node) peerAddr(id paxos.ReplicaID) string {
 
 // reply appends a RESP3 reply in the version that the client speaks.
 func (c *client) reply(resp3 []byte) {
+	if isError(resp3) {
+		c.node.clients.traffic.countError(resp3[1:])
+	}
 	if c.state.resp3 {
 		c.out = append(c.out, resp3...)
 	} else {
@@ -383,4 +390,7 @@ func (c *client) reply(resp3 []byte) {
 // isError tells whether replies begin with an error.
 func isError(replies []byte) bool { return len(replies) > 0 && replies[0] == '-' }
 
-func (c *client) fail(text string) { c.out = resp.AppendError(c.out, text) }
+func (c *client) fail(text string) {
+	c.node.clients.traffic.countError([]byte(text))
+	c.out = resp.AppendError(c.out, text)
+}

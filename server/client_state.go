@@ -118,6 +118,8 @@ func (c *client) gone() bool {
 // for any more. A timeout of zero is none.
 func (c *client) waitWhile(timeout time.Duration, done func() bool) {
 	const often, seldom = time.Millisecond, 20 * time.Millisecond
+	c.node.clients.blocked.Add(1)
+	defer c.node.clients.blocked.Add(-1)
 	begun, every := time.Now(), often
 	for !done() && !c.node.clients.stopping.Load() {
 		left := every

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -145,6 +146,7 @@ func TestInfoTellsHowTheNodeIs(t *testing.T) {
 	leader := g.leader()
 	c := g.dial(leader)
 	require.Equal(t, "OK", c.do("SET a 1 EX 100"))
+	require.Eventually(t, func() bool { return strings.Contains(c.text("INFO"), "connected_slaves:2\r\n") }, patience, time.Millisecond)
 	all := c.text("INFO")
 	for _, want := range []string{
 		"# Server\r\n", "redis_version:7.", "redis_mode:cluster\r\n", "# Clients\r\nconnected_clients:", "# Memory\r\n", "# Persistence\r\n",

@@ -25,7 +25,9 @@ type clients struct {
 	most     atomic.Int64 // connections
 	nextID   atomic.Uint64
 	count    atomic.Int64
-	stopping atomic.Bool // set before the deadlines of all connections are
+	traffic  traffic
+	blocked  atomic.Int64 // connections that wait in WAIT
+	stopping atomic.Bool  // set before the deadlines of all connections are
 
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{}
@@ -106,6 +108,7 @@ func (c *clients) all() []*client {
 // serve serves a client until it is gone.
 func (c *clients) serve(conn net.Conn) {
 	served := newClient(c.node, conn)
+	c.traffic.connections.Add(1)
 	c.mu.Lock()
 	c.served[served.id] = served
 	c.mu.Unlock()
@@ -196,6 +199,7 @@ func (n *Node) greet(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	switch {
 	case crowded && !errors.Is(err, io.EOF):
+		n.clients.traffic.rejected.Add(1)
 		_ = conn.SetWriteDeadline(time.Now().Add(crowdTimeout))
 		_, _ = conn.Write(resp.AppendError(nil, "ERR max number of clients reached"))
 	case err == nil:

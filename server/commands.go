@@ -24,7 +24,8 @@ type handlerTable struct {
 
 // What every node answers itself. A new command is one entry in the table of the
 // file that is about it, and one function there.
-var commonHandlers = slices.Concat(connectionHandlers, clientHandlers, commandHandlers, configHandlers, slowlogHandlers, infoHandlers, clusterHandlers)
+var commonHandlers = slices.Concat(connectionHandlers, clientHandlers, commandHandlers, configHandlers, slowlogHandlers, latencyHandlers, memoryHandlers, saveHandlers,
+	infoHandlers, clusterHandlers)
 
 // keyValueHandlers and shardmasterHandlers are all commands of the two services.
 var (

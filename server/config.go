@@ -184,6 +184,7 @@ func configSet(c *client, args [][]byte) {
 
 func configResetStat(c *client, _ [][]byte) {
 	c.node.metrics.reset()
+	c.node.clients.traffic.reset()
 	c.ok()
 }
 

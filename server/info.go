@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"diskv/internal/resp"
 	"diskv/kv"
@@ -95,7 +98,13 @@ var infoSections = []struct {
 	{"Clients", infoClients},
 	{"Memory", infoMemory},
 	{"Persistence", infoPersistence},
+	{"Stats", infoStats},
 	{"Replication", infoReplication},
+	{"CPU", infoCPU},
+	{"Modules", func(*strings.Builder, *Node, Status) {}},
+	{"Commandstats", infoCommandStats},
+	{"Errorstats", infoErrorStats},
+	{"Latencystats", infoLatencyStats},
 	{"Cluster", infoCluster},
 	{"Keyspace", infoKeyspace},
 	{"Diskv", infoDiskv},
@@ -109,12 +118,14 @@ func info(c *client, args [][]byte) {
 		return
 	}
 	wanted := func(name string) bool {
+		name = strings.ToLower(name)
+		usual := name != "commandstats" && name != "latencystats"
 		if len(args) == 1 {
-			return true
+			return usual
 		}
 		for _, a := range args[1:] {
-			switch s := strings.ToLower(string(a)); s {
-			case strings.ToLower(name), "all", "default", "everything":
+			switch s := strings.ToLower(string(a)); {
+			case s == name, s == "everything", s == "all" && name != "modules", s == "default" && usual:
 				return true
 			}
 		}
@@ -139,32 +150,66 @@ func field(w *strings.Builder, name string, value any) { fmt.Fprintf(w, "%s:%v\r
 
 func infoServer(w *strings.Builder, n *Node, _ Status) {
 	field(w, "redis_version", redisVersion)
+	field(w, "redis_git_sha1", "00000000")
+	field(w, "redis_git_dirty", 0)
 	field(w, "redis_mode", n.redisMode())
 	field(w, "diskv_version", Version)
 	field(w, "os", runtime.GOOS+" "+runtime.GOARCH)
+	field(w, "arch_bits", strconv.IntSize)
+	field(w, "process_supervised", "no")
 	field(w, "go_version", runtime.Version())
 	field(w, "process_id", os.Getpid())
 	field(w, "run_id", n.ownID())
 	field(w, "listen", n.Addr())
-	field(w, "uptime_in_seconds", int64(time.Since(n.started).Seconds()))
+	_, port := hostPort(n.Addr())
+	field(w, "tcp_port", port)
+	field(w, "server_time_usec", time.Now().UnixMicro())
+	up := int64(time.Since(n.started).Seconds())
+	field(w, "uptime_in_seconds", up)
+	field(w, "uptime_in_days", up/(24*60*60))
+	executable, _ := os.Executable()
+	field(w, "executable", executable)
+	field(w, "config_file", "")
 }
 
 func infoClients(w *strings.Builder, n *Node, _ Status) {
 	field(w, "connected_clients", n.clients.count.Load())
+	field(w, "cluster_connections", connectedPeers(n))
 	field(w, "maxclients", n.clients.most.Load())
+	field(w, "blocked_clients", n.clients.blocked.Load())
 }
 
 func infoMemory(w *strings.Builder, _ *Node, s Status) {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	field(w, "used_memory", m.HeapAlloc)
-	field(w, "used_memory_rss", m.Sys)
+	m := readMemory()
+	size := func(name string, n uint64) {
+		field(w, name, n)
+		field(w, name+"_human", human(n))
+	}
+	size("used_memory", m.heap)
+	size("used_memory_rss", m.resident)
+	size("used_memory_peak", m.peak)
 	field(w, "used_memory_dataset", s.Data)
+	var system unix.Sysinfo_t
+	if unix.Sysinfo(&system) == nil {
+		size("total_system_memory", uint64(system.Totalram)*uint64(system.Unit)) //nolint:unconvert // not of this size everywhere
+	}
+	size("maxmemory", 0)
+	field(w, "maxmemory_policy", "noeviction")
+	field(w, "mem_allocator", "go")
+	field(w, "active_defrag_running", 0)
+	field(w, "lazyfree_pending_objects", 0)
 }
 
 func infoPersistence(w *strings.Builder, n *Node, s Status) {
 	field(w, "loading", 0)
+	field(w, "async_loading", 0)
+	field(w, "rdb_bgsave_in_progress", boolInt(s.Saving))
+	field(w, "rdb_last_save_time", n.lastSaved(s).Unix())
+	field(w, "rdb_last_bgsave_status", okOr(!s.SavingFailed))
 	field(w, "aof_enabled", 1)
+	field(w, "aof_rewrite_in_progress", boolInt(s.Saving))
+	field(w, "aof_last_bgrewrite_status", okOr(!s.SavingFailed))
+	field(w, "aof_last_write_status", "ok") // else the process ends
 	field(w, "wal_bytes", s.LogSize)
 	field(w, "wal_bytes_since_snapshot", s.LogBytes)
 	field(w, "snapshot_slot", s.Snapshot.Slot)
@@ -174,9 +219,14 @@ func infoPersistence(w *strings.Builder, n *Node, s Status) {
 
 func infoReplication(w *strings.Builder, n *Node, s Status) {
 	leading := s.HasLeader && int(s.Leader) == n.opts.Index
+	defer func() {
+		field(w, "master_failover_state", "no-failover")
+		field(w, "master_replid", n.ownID())
+		field(w, "master_repl_offset", s.Commit)
+	}()
 	if leading {
 		field(w, "role", "master")
-		field(w, "connected_slaves", len(n.opts.Peers)-1)
+		n.infoFollowers(w, s)
 		return
 	}
 	field(w, "role", "slave")
@@ -194,6 +244,9 @@ func infoReplication(w *strings.Builder, n *Node, s Status) {
 		status = "up"
 	}
 	field(w, "master_link_status", status)
+	field(w, "master_sync_in_progress", boolInt(s.Role == "recovering"))
+	field(w, "slave_repl_offset", s.Applied)
+	field(w, "slave_read_only", 1)
 }
 
 func infoCluster(w *strings.Builder, n *Node, _ Status) {

@@ -77,6 +77,9 @@ func (c counting) done(failed bool) {
 // doneAt is done of one of several commands whose replies came at the same time, since
 // the node was started.
 func (c counting) doneAt(now time.Duration, failed bool) {
+	if c.stats == nil {
+		return
+	}
 	c.stats.latency.observeTime(now - c.begun)
 	if failed {
 		c.stats.failed.Add(1)
