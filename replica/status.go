@@ -24,8 +24,8 @@ type Status struct {
 	Saving    bool // another one is being written
 	// SavingFailed: the last one could not be written, and is tried again.
 	SavingFailed bool
-	Queued    int // commands without a slot
-	Undecided int // slots proposed here and not applied
+	Queued       int // commands without a slot
+	Undecided    int // slots proposed here and not applied
 	// Members is what a leader knows of each, by index; else empty.
 	Members []MemberStatus
 	// Disks is what this replica knows of every member's disk, by index.
