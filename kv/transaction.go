@@ -166,7 +166,7 @@ func admitTransaction(a *admission, args [][]byte) (refusal string) {
 		}
 		command := rest[:n:n]
 		rest = rest[n:]
-		if spec, ok := Lookup(command[0]); ok && !spec.inTransactions() {
+		if spec, ok := Lookup(command[0]); ok && !spec.InTransactions() {
 			return fmt.Sprintf("ERR %s is not allowed in transactions", strings.ToUpper(spec.Name))
 		}
 		part, refusal := admit(command)
@@ -185,9 +185,9 @@ func admitTransaction(a *admission, args [][]byte) (refusal string) {
 	return ""
 }
 
-// inTransactions tells whether the command may be part of a transaction: not one that
+// InTransactions tells whether the command may be part of a transaction: not one that
 // wraps others, nor one whose reply is no function of the log.
-func (s *Spec) inTransactions() bool { return s.run != nil && s.Flags&(NoMulti|queryOnly) == 0 }
+func (s *Spec) InTransactions() bool { return s.run != nil && s.Flags&(NoMulti|queryOnly) == 0 }
 
 // check appends the first error that the commands of the transaction would get
 // whatever the state is.

@@ -12,6 +12,7 @@ import (
 	"diskv/internal/resp"
 	"diskv/paxos"
 	"diskv/replica"
+	"diskv/shard"
 )
 
 // Limits of one client.
@@ -47,6 +48,8 @@ type client struct {
 
 	forwarded bool       // its commands were forwarded by another member
 	passedOn  forwarding // commands for another member, as they gather
+	tx        transaction
+	executing bool // EXEC is being answered
 
 	wrote    paxos.Slot // of the last write of this connection that was executed
 	run      batch
@@ -184,6 +187,9 @@ func (c *client) flush() bool {
 
 // command answers one command, or adds it to the run that is gathering.
 func (c *client) command(args [][]byte) {
+	if c.tx.open && c.queue(args) {
+		return
+	}
 	if h, ok := c.node.service.handlers().find(args[0]); ok {
 		c.finishRun() // replies keep the order of the commands
 		h.answer(c, args)
@@ -210,7 +216,7 @@ func (c *client) execute(args [][]byte) {
 	}
 	stale := false
 	if d := c.node.locate(p.shard, p.keyed); d != (destination{}) {
-		stale = c.state.readOnly && !p.write && c.node.readsApplied(p.shard, p.keyed)
+		stale = c.state.readOnly && !p.write && !c.watching(&p) && c.node.readsApplied(p.shard, p.keyed)
 		if !stale {
 			c.elsewhere(d, p, args, count)
 			return
@@ -219,8 +225,7 @@ func (c *client) execute(args [][]byte) {
 	if p.growing && p.write && c.node.lowDisk.Load() {
 		count.rejected()
 		c.finishRun()
-		c.fail(fmt.Sprintf("MISCONF the disk of %s has less than %d bytes free: writes that need more are refused until there is room",
-			c.node.opts.Dir, c.node.opts.MinFreeBytes))
+		c.fail(c.node.tooFull())
 		return
 	}
 	if len(c.run.reqs) > 0 && (c.run.write != p.write || c.run.stale != stale) || len(c.passedOn.cmds) > 0 {
@@ -242,6 +247,15 @@ func (c *client) elsewhere(d destination, p prepared, args [][]byte, count count
 	}
 	c.away(d, p.shard, args, p.write, count)
 }
+
+// tooFull says why a write is refused while the disk has too little space.
+func (n *Node) tooFull() string {
+	return fmt.Sprintf("MISCONF the disk of %s has less than %d bytes free: writes that need more are refused until there is room",
+		n.opts.Dir, n.opts.MinFreeBytes)
+}
+
+// moved says that the shard is served elsewhere.
+func moved(id shard.ID, addr string) string { return "MOVED " + strconv.Itoa(int(id)) + " " + addr }
 
 // known answers a query, if this member knows the answer without asking the others.
 func (c *client) known(query []byte) bool {
@@ -349,7 +363,7 @@ func (c *client) repeat(req *request) {
 	case d.refusal != "":
 		c.fail(d.refusal)
 	case d.addr != "":
-		moved := "MOVED " + strconv.Itoa(int(req.shard)) + " " + d.addr
+		moved := moved(req.shard, d.addr)
 		if words, ok := c.node.service.words(req.encoded); ok && c.forwards() {
 			c.follow(moved, resp.AppendCommand(nil, words...), req.batch.write)
 			return

@@ -29,7 +29,7 @@ var commonHandlers = slices.Concat(connectionHandlers, clientHandlers, commandHa
 
 // keyValueHandlers and shardmasterHandlers are all commands of the two services.
 var (
-	keyValueHandlers    = newHandlerTable(kv.Commands(), slices.Concat(commonHandlers, groupHandlers, waitHandlers))
+	keyValueHandlers    = newHandlerTable(kv.Commands(), slices.Concat(commonHandlers, transactionHandlers, groupHandlers, waitHandlers))
 	shardmasterHandlers = newHandlerTable(kv.NewTable(shardsSpec), commonHandlers)
 )
 
@@ -64,9 +64,9 @@ func (t *handlerTable) find(name []byte) (*handler, bool) {
 // answer checks the number of arguments, runs the command and counts it.
 func (h *handler) answer(c *client, args [][]byte) {
 	count := c.node.metrics.begin(h.spec)
-	if !fits(h.spec.Arity, len(args)) {
+	if refusal := h.wrong(args); refusal != "" {
 		count.rejected()
-		c.wrongArguments(h.spec.Name)
+		c.refuseNow(h.spec, refusal)
 		return
 	}
 	c.last.Store(&h.spec.Name)
@@ -76,6 +76,14 @@ func (h *handler) answer(c *client, args [][]byte) {
 	if h.spec.Flags&kv.NoAuth == 0 { // which may hold passwords
 		c.noteSlow(time.Since(c.node.started)-count.begun, func() [][]byte { return args })
 	}
+}
+
+// wrong returns what is wrong with the number of arguments, if anything is.
+func (h *handler) wrong(args [][]byte) string {
+	if fits(h.spec.Arity, len(args)) {
+		return ""
+	}
+	return wrongArguments(h.spec.Name)
 }
 
 // fits tells whether a command may have n arguments, its name included; see kv.Spec.
@@ -130,7 +138,7 @@ func container(spec *kv.Spec, alone func(c *client), subs ...subcommand) handler
 		s, ok := byName[strings.ToLower(string(args[1][:min(len(args[1]), 64)]))]
 		switch {
 		case !ok:
-			c.fail(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], word))
+			c.fail(unknownSubcommand(spec.Name, args[1]))
 		case !fits(s.arity, len(args)):
 			c.wrongArguments(s.full)
 		default:
@@ -140,8 +148,14 @@ func container(spec *kv.Spec, alone func(c *client), subs ...subcommand) handler
 	}}
 }
 
-func (c *client) wrongArguments(name string) {
-	c.fail("ERR wrong number of arguments for '" + name + "' command")
+func unknownSubcommand(command string, name []byte) string {
+	return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", name, strings.ToUpper(command))
 }
+
+func wrongArguments(name string) string {
+	return "ERR wrong number of arguments for '" + name + "' command"
+}
+
+func (c *client) wrongArguments(name string) { c.fail(wrongArguments(name)) }
 
 func (c *client) ok() { c.out = resp.AppendSimple(c.out, "OK") }

@@ -32,7 +32,7 @@ var connectionHandlers = []handler{
 		Summary: "Allows reads of a follower, which may lag."}, readOnly},
 	{&kv.Spec{Name: "readwrite", Arity: 1, Flags: kv.Loading | kv.Stale | kv.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
 		Summary: "Takes READONLY back."}, readWrite},
-	{&kv.Spec{Name: "diskv.forwarded", Arity: 1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "diskv.forwarded", Arity: 1, Flags: kv.Admin | kv.Stale | kv.NoMulti, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
 		Summary: "Tells that another member forwards its clients' commands on this connection."}, forwarded},
 }
 
@@ -103,6 +103,7 @@ func auth(c *client, args [][]byte) {
 func reset(c *client, _ [][]byte) {
 	c.state = clientState{libName: c.state.libName, libVersion: c.state.libVersion, noEvict: c.state.noEvict, noTouch: c.state.noTouch}
 	c.mute = muteNothing
+	c.forget()
 	c.out = resp.AppendSimple(c.out, "RESET")
 }
 

@@ -48,11 +48,11 @@ func (s keyStore) holds() string { return fmt.Sprintf("%d keys, %d sessions", s.
 
 // groupHandlers are the commands of key/value groups alone.
 var groupHandlers = []handler{
-	{&kv.Spec{Name: "diskv.session", Arity: 1, Flags: kv.Fast, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "diskv.session", Arity: 1, Flags: kv.Fast | kv.NoMulti, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
 		Summary: "Returns a fresh session id for DISKV.ONCE."}, session},
-	{&kv.Spec{Name: "diskv.pull", Arity: 5, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(N)",
+	{&kv.Spec{Name: "diskv.pull", Arity: 5, Flags: kv.Admin | kv.Stale | kv.NoMulti, Group: "diskv", Since: "0.1.0", Complexity: "O(N)",
 		Summary: "Returns a piece of the shards that a config moves to another group."}, pull},
-	{&kv.Spec{Name: "diskv.settled", Arity: -1, Flags: kv.Admin | kv.Stale, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "diskv.settled", Arity: -1, Flags: kv.Admin | kv.Stale | kv.NoMulti, Group: "diskv", Since: "0.1.0", Complexity: "O(1)",
 		Summary: "Tells how far the group has come in taking configs."}, settled},
 }
 

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"diskv/handover"
@@ -274,5 +273,5 @@ func (c *client) away(d destination, id shard.ID, args [][]byte, write bool, cou
 		c.fail(d.refusal)
 		return
 	}
-	c.fail("MOVED " + strconv.Itoa(int(id)) + " " + d.addr)
+	c.fail(moved(id, d.addr))
 }

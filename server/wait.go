@@ -60,7 +60,7 @@ func waitAOF(c *client, args [][]byte) {
 func (c *client) awaitFollowers(want int64, timeout time.Duration) (n int64, ok bool) {
 	c.waitWhile(timeout, func() bool {
 		n, ok = c.node.followersWith(max(c.wrote, 1))
-		return !ok || n >= want
+		return !ok || n >= want || c.executing // as in Redis, nothing waits in a transaction
 	})
 	if !ok {
 		c.fail("ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable" +
