@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/internal/golden"
 	"diskv/paxos"
 	"diskv/wal"
 )
@@ -44,9 +45,9 @@ func rotten(tb testing.TB) string {
 // agree checks that Verify and a start say the same of a directory.
 func agree(t *testing.T, dir, what string) Verdict {
 	t.Helper()
-	before := contents(t, dir)
+	before := golden.Tree(t, dir)
 	c := verify(t, dir)
-	require.Equal(t, before, contents(t, dir), "nothing is changed")
+	require.Equal(t, before, golden.Tree(t, dir), "nothing is changed")
 	require.Equal(t, start(t, dir), c.Verdict, "%s: %v", what, c.Fault)
 	return c.Verdict
 }
@@ -64,7 +65,7 @@ func TestFlippedBytes(t *testing.T) {
 	require.Equal(t, uint64(3), info.Log.LastSegment, "the table is about a log of three segments")
 	seen := verdicts{}
 	for _, name := range []string{seg1, seg2, seg3, "wal/MANIFEST"} {
-		content := contents(t, dir)[name]
+		content := golden.Tree(t, dir)[name]
 		for i := 0; i < len(content); i += 5 {
 			write(t, dir, name, flip(content, i, 0x40))
 			seen[agree(t, dir, fmt.Sprintf("%s, byte %d", name, i))]++
@@ -77,7 +78,7 @@ func TestFlippedBytes(t *testing.T) {
 
 func TestFlippedBytesOfIdentity(t *testing.T) {
 	dir := rotten(t)
-	content := contents(t, dir)["IDENTITY"]
+	content := golden.Tree(t, dir)["IDENTITY"]
 	for i := range content {
 		write(t, dir, "IDENTITY", flip(content, i, 0x40))
 		if i == 8 { // the version
@@ -98,7 +99,7 @@ func TestCutFiles(t *testing.T) {
 	dir := rotten(t)
 	seen := verdicts{}
 	for _, name := range []string{seg1, seg3, "wal/MANIFEST", "IDENTITY"} {
-		content := contents(t, dir)[name]
+		content := golden.Tree(t, dir)[name]
 		for i := 0; i < len(content); i += 3 {
 			write(t, dir, name, content[:i])
 			seen[agree(t, dir, fmt.Sprintf("%s cut to %d bytes", name, i))]++
@@ -111,7 +112,7 @@ func TestCutFiles(t *testing.T) {
 
 func TestAppendedGarbage(t *testing.T) {
 	dir := rotten(t)
-	content := contents(t, dir)[seg3]
+	content := golden.Tree(t, dir)[seg3]
 	for what, behind := range map[string]string{
 		"a zero":              "\x00",
 		"zeros":               strings.Repeat("\x00", 300),
@@ -172,7 +173,7 @@ func TestMissingAndStrangeFiles(t *testing.T) {
 
 func TestSuspicionLasts(t *testing.T) {
 	dir := rotten(t)
-	content := contents(t, dir)[seg3]
+	content := golden.Tree(t, dir)[seg3]
 	write(t, dir, seg3, flip(content, len(content)-3, 4))
 	c := verify(t, dir)
 	require.Equal(t, Suspect, c.Verdict)
@@ -192,7 +193,7 @@ func TestDamagedSnapshots(t *testing.T) {
 	require.Equal(t, Well, agree(t, dir, "a snapshot within the log"))
 	name, err := filepath.Rel(dir, path)
 	require.NoError(t, err)
-	content := contents(t, dir)[name]
+	content := golden.Tree(t, dir)[name]
 	for i := 0; i < len(content); i += 7 {
 		write(t, dir, name, flip(content, i, 2))
 		require.Equal(t, Damaged, agree(t, dir, fmt.Sprintf("byte %d", i)))
@@ -209,7 +210,7 @@ func TestDamagedSnapshots(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	whole := rotten(f)
 	addSnapshot(f, whole, 3, paxos.HardState{Promised: ballot(1, 0), Commit: 3, Vector: vector()})
-	files := contents(f, whole)
+	files := golden.Tree(f, whole)
 	names := []string{"IDENTITY", "PEERS", "wal/MANIFEST", seg1, seg2, seg3, "snapshot/00000000000000000003.snap"}
 	for n, name := range names {
 		f.Add(uint8(n), []byte(files[name]))

@@ -239,22 +239,6 @@ func verify(tb testing.TB, dir string) *Check {
 	return c
 }
 
-// contents returns every file below dir by its relative path.
-func contents(tb testing.TB, dir string) map[string]string {
-	tb.Helper()
-	out := map[string]string{}
-	require.NoError(tb, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		name, _ := filepath.Rel(dir, path)
-		out[name] = string(b)
-		return err
-	}))
-	return out
-}
-
 // lines are the records of a path, one a line.
 func lines(tb testing.TB, path string, f Filter) []string {
 	tb.Helper()

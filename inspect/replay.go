@@ -22,7 +22,8 @@ import (
 type Moment struct {
 	// Slot is the last one that counts. 0: Time says it.
 	Slot uint64
-	// Time is that of the leaders: what was proposed up to then counts.
+	// Time is that of the leaders: what was proposed up to then counts. Zero, like Slot:
+	// everything that can be read.
 	Time time.Time
 	// Accepted takes in what the member holds and does not know as chosen. It may have
 	// been acknowledged, or never be chosen.
@@ -42,6 +43,9 @@ type Reached struct {
 	Sessions int    `json:"sessions"`
 	// Undecided is how many slots of it are not known as chosen.
 	Undecided int `json:"undecided"`
+	// Damage is what the log cannot be read behind, if everything that can be read was
+	// asked for.
+	Damage *Fault `json:"damage,omitempty"`
 	// Notes are worth knowing.
 	Notes []string `json:"notes,omitempty"`
 
@@ -77,11 +81,10 @@ func (d *Directory) Replay(to Moment, progress Progress) (*Reached, error) {
 }
 
 func (d *Directory) replayOnce(to Moment, progress Progress) (*Reached, error) {
-	bases, err := d.bases(to)
+	bases, first, err := d.bases(to) // first: why the newest one does not do
 	if err != nil {
 		return nil, err
 	}
-	var first error // why the newest one does not do
 	for _, base := range bases {
 		r, err := d.replayFrom(base, to, progress)
 		if err == nil {
@@ -105,42 +108,51 @@ var (
 )
 
 // bases returns the snapshots at or below a moment, the newest first, and last that
-// there is none.
-func (d *Directory) bases(to Moment) ([]snapshot.Info, error) {
+// there is none. Broken is why one cannot be read.
+func (d *Directory) bases(to Moment) (all []snapshot.Info, broken, err error) {
 	slots, err := snapshot.List(d.snapshotPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
 	files := slices.Clone(to.Snapshots)
 	for _, slot := range slots {
 		files = append(files, snapshot.Path(d.snapshotPath(), slot))
 	}
-	var all []snapshot.Info
 	for i, file := range files {
 		r, err := openSnapshot(file)
-		if err != nil {
-			if i < len(to.Snapshots) {
-				return nil, err
-			}
-			continue // dropped meanwhile, or damaged: an older one may do
+		switch {
+		case err == nil:
+		case i < len(to.Snapshots):
+			return nil, nil, err
+		case errors.Is(err, fs.ErrNotExist): // dropped meanwhile
+			continue
+		default: // an older one may do
+			broken = err
+			continue
 		}
 		info := r.Info()
 		_ = r.Close()
 		h, id := info.Header, d.Identity
 		switch {
 		case h.Cluster != uint64(id.Cluster) || h.Group != uint64(id.Group):
-			return nil, &Fault{File: file, Other: d.file("IDENTITY"), Remedy: "give a snapshot of the same group", Reason: fmt.Sprintf(
+			return nil, nil, &Fault{File: file, Other: d.file("IDENTITY"), Remedy: "give a snapshot of the same group", Reason: fmt.Sprintf(
 				"the snapshot is of group %d of cluster %v, the directory of group %d of cluster %v", h.Group, paxos.ClusterID(h.Cluster), id.Group, id.Cluster)}
 		case !to.behind(h.Slot, h.LogTime):
 			all = append(all, info)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b snapshot.Info) int { return cmp.Compare(b.Header.Slot, a.Header.Slot) })
-	return append(all, snapshot.Info{}), nil
+	return append(all, snapshot.Info{}), broken, nil
 }
+
+// end tells whether everything that can be read counts.
+func (m *Moment) end() bool { return m.Slot == 0 && m.Time.IsZero() }
 
 // behind tells whether a slot with its log time comes after the moment.
 func (m *Moment) behind(slot uint64, logTime int64) bool {
+	if m.end() {
+		return false
+	}
 	if m.Slot != 0 {
 		return slot > m.Slot
 	}
@@ -206,6 +218,9 @@ func (d *Directory) replayFrom(base snapshot.Info, to Moment, progress Progress)
 			r.Undecided = int(m.slot - uint64(decided))
 		}
 	}
+	if f, damaged := faultOf(err); damaged && to.end() && m.slot > 0 {
+		r.Damage, err = d.explain(f), nil
+	}
 	if !m.done() && (to.Slot != 0 || err != nil) || m.slot == 0 {
 		return nil, d.outside(m, rep.Status(), to, err)
 	}
@@ -217,7 +232,9 @@ func (d *Directory) replayFrom(base snapshot.Info, to Moment, progress Progress)
 func (d *Directory) outside(m *stopping, st replica.Status, to Moment, err error) error {
 	if err == nil {
 		what, more := fmt.Sprintf("slot %d", to.Slot), ""
-		if to.Slot == 0 {
+		if to.end() {
+			return fmt.Errorf("%s holds nothing that is known as chosen", d.Path)
+		} else if to.Slot == 0 {
 			what = to.Time.UTC().Format(timeLayout)
 		} else if last := uint64(st.Last); last > m.slot {
 			more = fmt.Sprintf("; up to slot %d the member holds what it does not know as chosen (--accepted)", last)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diskv/client"
+	"diskv/internal/golden"
 	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
@@ -277,7 +278,7 @@ func TestReplayOnOlderSnapshots(t *testing.T) {
 
 func TestReplayUpToTheDamage(t *testing.T) {
 	dir := rotten(t)
-	content := contents(t, dir)[seg2]
+	content := golden.Tree(t, dir)[seg2]
 	write(t, dir, seg2, flip(content, len(content)-10, 1))
 	_, err := reach(t, dir, Moment{Slot: 6})
 	var f *Fault
@@ -289,11 +290,30 @@ func TestReplayUpToTheDamage(t *testing.T) {
 	r, err := reach(t, dir, Moment{Slot: last})
 	require.NoError(t, err)
 	require.Equal(t, last, r.Slot)
+	require.Nil(t, r.Damage)
+	r, err = reach(t, dir, Moment{})
+	require.NoError(t, err)
+	require.Equal(t, last, r.Slot)
+	require.Equal(t, f.Offset, r.Damage.Offset)
+
+	// A snapshot that cannot be read is what is told, if nothing else will do.
+	whole := history(t)
+	path := addSnapshot(t, whole, 3, paxos.HardState{Promised: ballot(1, 0), Commit: 3, Vector: vector()})
+	require.NoError(t, os.WriteFile(path, []byte("nonsense"), 0o600))
+	r, err = reach(t, whole, Moment{Slot: 4})
+	require.NoError(t, err, "the log begins with slot 1")
+	require.Empty(t, r.Base)
+	require.NoError(t, os.RemoveAll(filepath.Dir(filepath.Join(dir, seg1))))
+	path = addSnapshot(t, dir, 3, paxos.HardState{Promised: ballot(1, 0), Commit: 3, Vector: vector()})
+	require.NoError(t, os.WriteFile(path, []byte("nonsense"), 0o600))
+	_, err = reach(t, dir, Moment{Slot: 4})
+	require.ErrorAs(t, err, &f)
+	require.Equal(t, path, f.File)
 }
 
 func TestWriteSnapshotAndReadIt(t *testing.T) {
 	dir := history(t)
-	before := contents(t, dir)
+	before := golden.Tree(t, dir)
 	r, err := reach(t, dir, Moment{Slot: 4})
 	require.NoError(t, err)
 	file := filepath.Join(tempDir(t), "state.snap")
@@ -307,14 +327,14 @@ func TestWriteSnapshotAndReadIt(t *testing.T) {
 	names, err := os.ReadDir(filepath.Dir(file))
 	require.NoError(t, err)
 	require.Len(t, names, 1, "nothing else is left")
-	require.Equal(t, before, contents(t, dir), "the directory is only read")
+	require.Equal(t, before, golden.Tree(t, dir), "the directory is only read")
 
 	_, err = snapshot.Verify(file)
 	require.NoError(t, err)
 	told := lines(t, file, Filter{ValueBytes: -1})
 	require.Contains(t, told[0], "snapshot slot 4 group 1 cluster c1c2c3c4c5c6c7c8 log time 1970-01-01T00:00:04.000Z")
 	require.Contains(t, told[0], "promised 1.0 commit 4 lives 0/0000000000000064")
-	require.Equal(t, []string{"2 key two 2 shard 2127", "2 key four 4 shard 8296", `2 key one "deleted later" shard 9084`},
+	require.Equal(t, []string{"2 key two 2 shard 2127 since slot 2", "2 key four 4 shard 8296 since slot 4", `2 key one "deleted later" shard 9084 since slot 3`},
 		slices.DeleteFunc(told, func(l string) bool { return !strings.Contains(l, " key ") }))
 
 	// It is in the place of a snapshot of the directory what one is.

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/internal/golden"
 )
 
 // plant makes a directory with the given files. Names that end in a slash are
@@ -48,7 +50,7 @@ type outcome struct {
 func judge(t *testing.T, files map[string]string, full []string) outcome {
 	t.Helper()
 	dir := plant(t, files)
-	before := contents(t, dir)
+	before := golden.Tree(t, dir)
 	var scanned []string
 	scan, scanErr := Scan(dir, func(_ uint64, r Record, _ int64) error {
 		if r.Type == TypeData || r.Type == TypeState {
@@ -56,7 +58,7 @@ func judge(t *testing.T, files map[string]string, full []string) outcome {
 		}
 		return nil
 	})
-	require.Equal(t, before, contents(t, dir), "Scan changes nothing")
+	require.Equal(t, before, golden.Tree(t, dir), "Scan changes nothing")
 
 	replay, got := collect()
 	o := quiet()
@@ -72,7 +74,7 @@ func judge(t *testing.T, files map[string]string, full []string) outcome {
 		require.Error(t, scanErr)
 		require.True(t, strings.HasPrefix(out.damaged.File, dir), out.damaged.File)
 		require.NotEmpty(t, out.damaged.Reason)
-		require.Equal(t, before, contents(t, dir), "a damaged log is not touched")
+		require.Equal(t, before, golden.Tree(t, dir), "a damaged log is not touched")
 		return out
 	}
 	require.NoError(t, err)
@@ -112,7 +114,7 @@ func rotten(t *testing.T) (files map[string]string, full []string) {
 	replay, got := collect()
 	_, _, err := open(copyTree(t, dir), must(quiet().withDefaults(dir)), replay)
 	require.NoError(t, err)
-	files = contents(t, dir)
+	files = golden.Tree(t, dir)
 	require.Len(t, files, 5, "MANIFEST, three segments and one made ready")
 	require.Empty(t, files[inSegment(4)])
 	return files, *got
@@ -227,7 +229,7 @@ func TestLaterFramesVouchForEarlierOnes(t *testing.T) {
 	dir := filepath.Join(tempDir(t), "wal")
 	fill(t, dir, quiet(), []Record{data(1, "one")}, []Record{data(2, "two"), data(3, "three")}, []Record{data(4, "four"), data(5, "five")})
 	got, _ := reopen(t, copyTree(t, dir))
-	files := contents(t, dir)
+	files := golden.Tree(t, dir)
 	content := files[inSegment(1)]
 	ends := frames(t, 1, content)
 	require.Len(t, ends, 6)
@@ -254,7 +256,7 @@ func TestSyncMarkAndCleanCloseVouchForTheEnd(t *testing.T) {
 	l, _, err := Open(dir, quiet(), func(Record) error { return nil })
 	require.NoError(t, err)
 	kill(t, l)
-	marked := contents(t, dir) // the rewrite put a mark behind record 12
+	marked := golden.Tree(t, dir) // the rewrite put a mark behind record 12
 	content := marked[inSegment(3)]
 	ends := frames(t, 3, content)
 	for i := range content {
@@ -271,7 +273,7 @@ func TestSyncMarkAndCleanCloseVouchForTheEnd(t *testing.T) {
 	l, _, err = Open(dir, quiet(), func(Record) error { return nil })
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
-	closed := contents(t, dir)
+	closed := golden.Tree(t, dir)
 	for size := range content {
 		require.NotNil(t, judge(t, with(closed, inSegment(3), content[:size]), full).damaged, "cut to %d bytes", size)
 		b := []byte(content)
@@ -379,7 +381,7 @@ func TestMixedSegments(t *testing.T) {
 		require.True(t, a.wait(l.Append([]Record{data(i, strings.Repeat("o", 150))})))
 	}
 	kill(t, l)
-	other := contents(t, dir)
+	other := golden.Tree(t, dir)
 	for n := uint64(1); n <= 3; n++ {
 		got := judge(t, with(files, inSegment(n), other[inSegment(n)]), full)
 		require.NotNil(t, got.damaged)
@@ -425,7 +427,7 @@ func TestFrameInsideAValueNeverPasses(t *testing.T) {
 	_, _, err := open(copyTree(t, dir), must(quiet().withDefaults(dir)), replay)
 	require.NoError(t, err)
 	full := *got
-	outer := contents(t, dir)
+	outer := golden.Tree(t, dir)
 	content := outer[inSegment(1)]
 	ends := frames(t, 1, content)
 	for size := ends[1]; size < ends[2]; size++ {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/internal/golden"
 )
 
 // story is what was done to a log: what may be found in it and what must be.
@@ -276,7 +278,7 @@ func TestModelOfTheDisk(t *testing.T) {
 	for _, what := range []survival{nothing, everything, cached} {
 		root := filepath.Join(tempDir(t), "state")
 		restore(t, tr.start, root, what, a.rng)
-		require.Equal(t, contents(t, base), contents(t, root), "behind a clean close everything is on the medium")
+		require.Equal(t, golden.Tree(t, base), golden.Tree(t, root), "behind a clean close everything is on the medium")
 	}
 }
 

@@ -175,19 +175,3 @@ func treeSize(t *testing.T, dir string) (sum int64) {
 	}))
 	return sum
 }
-
-// contents returns every file below dir by its relative path.
-func contents(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	require.NoError(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
-		if err != nil || info.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		name, _ := filepath.Rel(dir, path)
-		out[name] = string(b)
-		return err
-	}))
-	return out
-}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/internal/golden"
 )
 
 func TestWhatIsAppendedIsReplayed(t *testing.T) {
@@ -43,7 +45,7 @@ func TestWhatIsAppendedIsReplayed(t *testing.T) {
 		`4 data tag 9 ""`,
 	}
 	for range 2 {
-		before := contents(t, dir)
+		before := golden.Tree(t, dir)
 		got, report := reopen(t, dir)
 		require.Equal(t, want, got)
 		require.True(t, report.CleanClose)
@@ -51,7 +53,7 @@ func TestWhatIsAppendedIsReplayed(t *testing.T) {
 		require.EqualValues(t, 4, report.LastIndex)
 		require.EqualValues(t, 3, report.Data)
 		require.Equal(t, before[filepath.Base(segmentDir("", 1))+"/"+segmentFile],
-			contents(t, dir)[filepath.Base(segmentDir("", 1))+"/"+segmentFile], "a clean start writes nothing into the log")
+			golden.Tree(t, dir)[filepath.Base(segmentDir("", 1))+"/"+segmentFile], "a clean start writes nothing into the log")
 	}
 }
 
@@ -301,7 +303,7 @@ func TestCreateAndOpenRefuse(t *testing.T) {
 	require.ErrorContains(t, err, "segment size")
 
 	fill(t, dir, quiet(), []Record{data(1, "x")})
-	before := contents(t, dir)
+	before := golden.Tree(t, dir)
 	_, err = Create(dir, testID, nil, quiet())
 	require.ErrorIs(t, err, ErrExists)
 	require.ErrorIs(t, err, fs.ErrExist)
@@ -309,13 +311,13 @@ func TestCreateAndOpenRefuse(t *testing.T) {
 	delete(before, manifestName)
 	_, err = Create(dir, testID, nil, quiet())
 	require.ErrorIs(t, err, ErrExists, "segments without MANIFEST are a damaged log, not room for a new one")
-	require.Equal(t, before, contents(t, dir))
+	require.Equal(t, before, golden.Tree(t, dir))
 }
 
 func TestErrorOfReplayEndsOpen(t *testing.T) {
 	dir := tempDir(t)
 	fill(t, dir, quiet(), []Record{data(1, "x"), data(2, "y")})
-	before := contents(t, dir)
+	before := golden.Tree(t, dir)
 	stop := errors.New("stop")
 	calls := 0
 	_, _, err := Open(dir, quiet(), func(r Record) error {
@@ -326,5 +328,5 @@ func TestErrorOfReplayEndsOpen(t *testing.T) {
 	})
 	require.ErrorIs(t, err, stop)
 	require.Equal(t, 2, calls)
-	require.Equal(t, before, contents(t, dir))
+	require.Equal(t, before, golden.Tree(t, dir))
 }

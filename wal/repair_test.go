@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/internal/golden"
 )
 
 // damagedEnds are logs whose ends a repair cuts: what they hold before, and what is
@@ -52,11 +54,11 @@ func TestRepair(t *testing.T) {
 			dir := filepath.Join(base, "wal")
 			o := quiet()
 			o.Quarantine = filepath.Join(base, "kept")
-			before := contents(t, base)
+			before := golden.Tree(t, base)
 			if end.suspect {
 				_, err := Repair(dir, o, false)
 				require.ErrorIs(t, err, ErrSuspect)
-				require.Equal(t, before, contents(t, base), "nothing is changed")
+				require.Equal(t, before, golden.Tree(t, base), "nothing is changed")
 			}
 			report, err := Repair(dir, o, end.suspect)
 			require.NoError(t, err)
@@ -66,12 +68,12 @@ func TestRepair(t *testing.T) {
 			require.Equal(t, end.behind, string(kept))
 			require.FileExists(t, tail)
 
-			after := contents(t, base)
+			after := golden.Tree(t, base)
 			again, err := Repair(dir, o, false)
 			require.NoError(t, err)
 			require.False(t, again.Suspect)
 			require.Nil(t, again.Cut)
-			require.Equal(t, after, contents(t, base), "a second one finds nothing to do")
+			require.Equal(t, after, golden.Tree(t, base), "a second one finds nothing to do")
 			got, opened := reopen(t, dir)
 			require.Equal(t, full, got)
 			require.False(t, opened.Suspect)
@@ -88,10 +90,10 @@ func TestRepairRefusesDamage(t *testing.T) {
 	require.NoError(t, err)
 	b[200] ^= 1
 	require.NoError(t, os.WriteFile(first, b, 0o600))
-	before := contents(t, base)
+	before := golden.Tree(t, base)
 	_, err = Repair(filepath.Dir(filepath.Dir(tail)), quiet(), true)
 	require.ErrorAs(t, err, new(*CorruptionError))
-	require.Equal(t, before, contents(t, base))
+	require.Equal(t, before, golden.Tree(t, base))
 }
 
 // TestCrashAtEveryStepOfARepair: wherever a repair is interrupted, the records in
@@ -158,7 +160,7 @@ func keptIn(t *testing.T, dir, content string) bool {
 	if _, err := os.Stat(dir); err != nil {
 		return false
 	}
-	for _, c := range contents(t, dir) {
+	for _, c := range golden.Tree(t, dir) {
 		if c == content {
 			return true
 		}

@@ -50,7 +50,7 @@ said what to do instead.
 Exit status: 0 diskvd starts on it; 4 suspect, 5 damaged, and nothing was changed; with
 --dry-run that of what was found, 3 torn.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			r, err := repairDirectory(args[0], accept, dry)
+			r, err := a.repairDirectory(args[0], accept, dry)
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ Exit status: 0 diskvd starts on it; 4 suspect, 5 damaged, and nothing was change
 }
 
 // repairDirectory does what can be done.
-func repairDirectory(dir string, accept, dry bool) (*repaired, error) {
+func (a *app) repairDirectory(dir string, accept, dry bool) (*repaired, error) {
 	if _, err := inspect.Open(dir); err != nil { // which says what is there instead
 		return nil, err
 	}
@@ -97,6 +97,9 @@ func repairDirectory(dir string, accept, dry bool) (*repaired, error) {
 		return out, nil
 	case server.FoundDamaged:
 		out.exit, out.Next = inspect.Damaged, instead(r, dir)
+		if r.Acceptable() {
+			a.readable(out, r)
+		}
 		return out, nil
 	case server.FoundSuspect:
 		out.Lost = fmt.Sprintf("whatever was written after slot %d: nobody can tell whether that was anything, and whether it was acknowledged", r.Slot)
@@ -140,7 +143,26 @@ func instead(r *server.Repair, dir string) string {
 	case r.Found == server.FoundSuspect:
 		return "put back a backup of the whole directory: other groups of the cluster may have acted on what is missing. The last resort: " + last
 	}
-	return "put back a backup of the whole directory; diskvlog verify tells more, and diskvlog replay makes a snapshot of what can be read before the damage"
+	return "put back a backup of the whole directory; diskvlog verify tells more"
+}
+
+// readable says how a single node can go on with what can be read of a damaged
+// directory, if anything can, and what is lost then.
+func (a *app) readable(out *repaired, r *server.Repair) {
+	state, err := examine(a, out.Dir, func(d *inspect.Directory, p inspect.Progress) (*inspect.Reached, error) {
+		return d.Replay(inspect.Moment{}, p)
+	})
+	if err != nil {
+		return
+	}
+	out.Slot, out.Holds = state.Slot, fmt.Sprintf("%s, %s", cli.Count(state.Keys, "key"), cli.Count(state.Sessions, "session"))
+	out.Lost = fmt.Sprintf("if you go on with what can be read: everything after slot %d, %s", state.Slot, state.LogTime.Format(screenTime))
+	read := ""
+	if r.Identity.Lease {
+		read = " --read lease"
+	}
+	out.Next = fmt.Sprintf("put back a backup of the whole directory, or, to go on with what can be read, which puts what is here now aside:"+
+		" diskvlog replay %s --until end --new-group --out FILE && diskvlog recover --install FILE --dir %s --index 0%s", out.Dir, out.Dir, read)
 }
 
 func (r *repaired) print(a *app) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -163,20 +164,52 @@ func TestRepairOfASuspectEnd(t *testing.T) {
 	}
 }
 
-func TestRepairRefuses(t *testing.T) {
-	dir := formatted(t)
+// TestADamagedSingleNode: nothing is cut off, but what can be read is where it can go on,
+// with the commands that are named.
+func TestADamagedSingleNode(t *testing.T) {
+	g := inproc.Start(t, 1)
+	c := dialed(t, g.Addrs[0])
+	for n := range 10 {
+		require.Equal(t, "OK", do(t, c, fmt.Sprintf("SET k %d", n)))
+	}
+	g.Stop(0)
+	dir := g.Options[0].Dir
 	first := filepath.Join(dir, "wal", "00000000000000000001", "00000000000000000001")
 	whole, err := os.ReadFile(first)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(first, whole[:len(whole)-9], 0o600))
+	whole[len(whole)/2] ^= 4
+	require.NoError(t, os.WriteFile(first, whole, 0o600))
+	_, err = startOn(t, dir)
+	require.ErrorContains(t, err, "diskvlog repair says what else can be done")
+
 	r := call("", "repair", "--accept-torn-tail", dir)
 	require.Equal(t, exitDamaged, r.status)
-	require.Contains(t, r.stdout, "put back a backup of the whole directory")
+	require.Regexp(t, `lost    if you go on with what can be read: everything after slot [3-9], 20`, r.stdout)
+	require.Contains(t, r.stdout, "done    nothing\n")
 	got, err := os.ReadFile(first)
 	require.NoError(t, err)
-	require.Equal(t, whole[:len(whole)-9], got)
-	require.NoError(t, os.WriteFile(first, whole, 0o600))
+	require.Equal(t, whole, got, "nothing was changed")
 
+	file := filepath.Join(t.TempDir(), "genesis")
+	named := regexp.MustCompile(`diskvlog (replay .*) && diskvlog (recover .*)\n`).FindStringSubmatch(r.stdout)
+	require.NotNil(t, named, r.stdout)
+	for _, command := range named[1:] {
+		r := call("", strings.Fields(strings.ReplaceAll(command, "FILE", file))...)
+		require.Equal(t, exitOK, r.status, r.stderr)
+	}
+	value, err := startOn(t, dir)
+	require.NoError(t, err)
+	require.Regexp(t, "^[1-8]$", value, "a value from before the damage")
+	aside, err := filepath.Glob(filepath.Join(dir, "quarantine", "lost-*", "wal", "00000000000000000001", "0*"))
+	require.NoError(t, err)
+	require.Len(t, aside, 1)
+	got, err = os.ReadFile(aside[0])
+	require.NoError(t, err)
+	require.Equal(t, whole, got, "what was there is put aside whole")
+}
+
+func TestRepairRefuses(t *testing.T) {
+	dir := formatted(t)
 	g := inproc.Start(t, 1)
 	used := call("", "repair", g.Options[0].Dir)
 	require.Equal(t, exitFailure, used.status)

@@ -45,6 +45,7 @@ func (a *app) replay() *cobra.Command {
 snapshot, or with --resp as commands for redis-cli --pipe: SET, with PXAT where a key
 expires. What is remembered of sessions goes into a snapshot only. The moment is a slot,
 a time, or how long ago: 1234, 2026-01-02T15:04:05Z, 10m. Times are those of the leaders.
+end is everything that can be read, also of a log that is damaged behind that.
 
 It begins with the newest snapshot at or below the moment. What is older than the oldest
 one that the directory has, or than --snapshot, cannot be had.`,
@@ -59,7 +60,7 @@ one that the directory has, or than --snapshot, cannot be had.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&r.until, "until", "", "the last `slot` that counts, or a time, or a duration ago")
+	f.StringVar(&r.until, "until", "", "the last `slot` that counts, or a time, a duration ago, or end")
 	f.StringVar(&r.out, "out", "", "`file` to write; with --resp also -, standard output")
 	f.BoolVar(&r.resp, "resp", false, "write commands instead of a snapshot")
 	f.StringArrayVar(&r.keys, "key", nil, "with --resp: only this `key`; may be given again")
@@ -77,7 +78,7 @@ func (r *replayFlags) check() (inspect.Moment, error) {
 	to := inspect.Moment{Accepted: r.accepted, Snapshots: r.snapshots}
 	switch {
 	case r.until == "":
-		return to, cli.Usage("replay: give the moment with --until: a slot, a time, or a duration ago")
+		return to, cli.Usage("replay: give the moment with --until: a slot, a time, a duration ago, or end")
 	case r.out == "":
 		return to, cli.Usage("replay: give the file to write with --out")
 	case r.toStandard && !r.resp:
@@ -86,6 +87,9 @@ func (r *replayFlags) check() (inspect.Moment, error) {
 		return to, cli.Usage("--key, --prefix and --nx are of --resp: a snapshot holds everything")
 	case r.resp && r.newGroup:
 		return to, cli.Usage("--new-group is a snapshot: give it without --resp")
+	}
+	if r.until == "end" {
+		return to, nil
 	}
 	if slot, err := strconv.ParseUint(r.until, 10, 64); err == nil {
 		if slot == 0 {
@@ -103,7 +107,7 @@ func (r *replayFlags) check() (inspect.Moment, error) {
 	}
 	var err error
 	if to.Time, err = moment("until", r.until); err != nil {
-		return to, cli.Usage("--until %q: must be a slot, a time such as 2006-01-02T15:04:05Z, or a duration such as 10m", r.until)
+		return to, cli.Usage("--until %q: must be a slot, a time such as 2006-01-02T15:04:05Z, a duration such as 10m, or end", r.until)
 	}
 	return to, nil
 }
@@ -210,6 +214,9 @@ func (d *replayed) words(dir string) string {
 	fmt.Fprintf(&b, ": %s, %s\n", cli.Count(d.Keys, "key"), cli.Count(d.Sessions, "session"))
 	if d.Undecided > 0 {
 		fmt.Fprintf(&b, "note: %d of the slots are not known as chosen\n", d.Undecided)
+	}
+	if f := d.Damage; f != nil {
+		fmt.Fprintf(&b, "note: behind that the log cannot be read: %s, offset %d: %s\n", f.File, f.Offset, f.Reason)
 	}
 	for _, n := range d.Notes {
 		fmt.Fprintf(&b, "note: %s\n", n)

@@ -5,7 +5,8 @@
 //		0900000000000000 // slot
 //		02               // kind`)
 //
-// and the replies that they expect of commands, written as [Script]s.
+// and the replies that they expect of commands, written as [Script]s. [Tree] reads the
+// files of a directory, to compare them.
 //
 // It is for tests only.
 package golden
