@@ -23,7 +23,7 @@ RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./inspect/..
 MODULES := tests/compat tests/bench/load
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz sim sim-groups explore mutate crash crashreplay lab compat load load-test bench bench-compare lint fmt tidy clean
+.PHONY: help build test race fuzz sim sim-groups explore mutate crash crashreplay lab nonsense compat load load-test bench bench-compare lint fmt tidy clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ crashreplay: build ## run five real processes into every kind of fault for DURAT
 
 lab: ## run the scenarios of the labs on real processes, TIMES (1) times
 	$(GO) test ./tests/lab -count=$(TIMES) -timeout 120m
+
+nonsense: ## send random commands and bytes to a group for DURATION (2m), SEED=n for other ones
+	$(GO) test ./tests/nonsense -count=1 -v -timeout 60m -nonsense.duration=$(DURATION) $(if $(SEED),-nonsense.seed=$(SEED))
 
 compat: ## try the users' clients on real processes (needs Debian's redis-tools and redis-server)
 	cd tests/compat && $(GO) test -count=1 -v ./...
