@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.SetOutput(stderr)
 	addr := f.String("addr", "127.0.0.1:7379", "`addresses` of a server, or of the members of a group, with commas between")
 	f.BoolVar(&o.Etcd, "etcd", false, "they speak etcd's protocol")
-	f.IntVar(&o.Conns, "connections", 0, "`number` of connections that etcd's clients share; 0: one for ten clients")
+	f.IntVar(&o.Conns, "connections", 0, "`number` of connections that etcd's clients share; 0: one")
 	f.IntVar(&o.Clients, "clients", 50, "`number` of clients, each of which waits for its answers before it goes on")
 	f.IntVar(&o.Pipeline, "pipeline", 1, "`requests` that a client sends at once")
 	f.IntVar(&o.ValueBytes, "value-bytes", 100, "length of a value in `bytes`")

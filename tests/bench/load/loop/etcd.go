@@ -12,16 +12,15 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// etcdStore is a cluster of etcd, asked through its official client. As etcd's own
-// benchmark does for its best figures, all clients ask the leader, which saves a
-// follower's passing the request on, and ten clients share a connection.
+// etcdStore is a cluster of etcd, asked through its official client. All clients ask
+// the leader, which saves a follower's passing the request on, and share one connection,
+// which is what serves etcd best where processors are few: the more requests share one,
+// the fewer writes and reads of sockets there are. It is also how a process that uses the
+// client asks.
 type etcdStore struct {
 	timeout time.Duration
 	conns   []*clientv3.Client
 }
-
-// clientsPerConn is the proportion in which etcd's documentation measures.
-const clientsPerConn = 10
 
 func openEtcd(ctx context.Context, o Options) (*etcdStore, error) {
 	leader, err := etcdLeader(ctx, o)
@@ -29,11 +28,7 @@ func openEtcd(ctx context.Context, o Options) (*etcdStore, error) {
 		return nil, fmt.Errorf("find who leads: %w", err)
 	}
 	s := &etcdStore{timeout: o.Timeout}
-	n := o.Conns
-	if n == 0 {
-		n = (o.Clients + clientsPerConn - 1) / clientsPerConn
-	}
-	for range n {
+	for range max(1, o.Conns) {
 		c, err := dialEtcd(o, leader)
 		if err != nil {
 			s.close()

@@ -10,7 +10,7 @@ import (
 type Options struct {
 	Addrs []string // of one server, or of the members of a group
 	Etcd  bool     // they speak etcd's protocol instead of RESP
-	Conns int      // connections of etcd's clients, which share them; 0: one for ten clients
+	Conns int      // connections that etcd's clients share; 0: one
 
 	Clients    int     // each sends its next requests when its last ones are answered
 	Pipeline   int     // requests that a client sends at once; 1 with etcd, which has no pipelines
