@@ -67,6 +67,10 @@ func (s *Status) lagOf(member int) (lag uint64, known bool) {
 	return s.lag(m), m.Match > 0 || d.Votes || d.Lost
 }
 
+// Recovered describes what Open has found in the directory and made of it. It is to
+// be called before Run.
+func (n *Node) Recovered() replica.Status { return n.replica.Status() }
+
 // Status describes the node. It fails when the node is stopping.
 func (n *Node) Status() (Status, error) {
 	var s Status

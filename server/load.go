@@ -210,10 +210,11 @@ func baseName(loaded paxos.Slot) string {
 
 func (n *Node) logOptions() wal.Options {
 	return wal.Options{
-		Quarantine: n.dir.quarantinePath(),
-		OnDurable:  func(index uint64) { n.inbox.put(func(r *replica.Replica) { n.logDurable(r, index) }) },
-		OnFail:     func(err error) { n.fail(fmt.Errorf("log: %w", err)) },
-		OnSync:     n.metrics.observeSync,
+		SegmentBytes: n.opts.SegmentBytes,
+		Quarantine:   n.dir.quarantinePath(),
+		OnDurable:    func(index uint64) { n.inbox.put(func(r *replica.Replica) { n.logDurable(r, index) }) },
+		OnFail:       func(err error) { n.fail(fmt.Errorf("log: %w", err)) },
+		OnSync:       n.metrics.observeSync,
 	}
 }
 

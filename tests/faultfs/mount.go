@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -119,7 +120,10 @@ func (f *FS) Unmount() error {
 	f.Clear()
 	f.PowerCut(0)
 	err := unix.Unmount(f.dir, 0)
-	for try := 0; errors.Is(err, unix.EBUSY) && try < 50; try++ { // a process that was killed is about to close
+	for try := 0; errors.Is(err, unix.EBUSY) && try < 50; try++ {
+		// A process that was killed is about to close its files; those that this one has
+		// dropped, as one may after a failed sync, are closed when they are collected.
+		runtime.GC()
 		time.Sleep(10 * time.Millisecond)
 		err = unix.Unmount(f.dir, 0)
 	}
@@ -169,7 +173,7 @@ func (f *FS) PowerCut(seed uint64) {
 }
 
 // PowerOn is to follow PowerCut when the processes that used the file system have
-// ended. A recording begins anew.
+// ended. A recording goes on: the cut is an operation of it.
 func (f *FS) PowerOn() {
 	f.mu.Lock()
 	v := powerloss.Variant{Kind: powerloss.Mixed, Seed: f.seed}
@@ -196,12 +200,9 @@ func (f *FS) PowerOnWith(v powerloss.Variant) {
 	if !f.down {
 		return
 	}
-	f.disk.Cut(v)
+	f.do(powerloss.Op{Kind: powerloss.PowerCut, Variant: v})
 	f.down = false
 	f.rebuild()
-	if f.record != nil {
-		f.record = &Recording{Start: f.disk.Clone()}
-	}
 }
 
 // DropCaches has processes see what the medium holds or will still be written to it,

@@ -53,6 +53,12 @@ func groups() command {
 	return command{pkg: "./tests/sim", tests: "^TestGroups$", flags: []string{"-sim.groupseeds=150", "-sim.ops=500"}}
 }
 
+// crashStates is the command for a share of the states that a power cut may leave of
+// a node's disk.
+func crashStates() command {
+	return named("./tests/crashstates", "^(TestSingleNode|TestMemberOfAGroup)$")
+}
+
 // args are the arguments of the go command. Paths are trimmed so that every
 // copy of the module shares what the build cache has of unchanged packages.
 func (c command) args(limit time.Duration) []string {

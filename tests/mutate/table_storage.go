@@ -49,7 +49,37 @@ func storage() []mutation {
 			name: "snapshot-named-before-its-sync", section: format,
 			rule:  "a snapshot gets its name when it is durable",
 			edits: []edit{{"snapshot/create.go", "\treturn w.foot, f.sync()\n", "\treturn w.foot, nil\n"}},
-			catch: []command{named("./snapshot", "^TestCreateIsAtomicAtEachStep$")},
+			catch: []command{named("./snapshot", "^TestCreateIsAtomicAtEachStep$"), crashStates()},
+		},
+		{
+			name: "wal-directories-not-synced", section: format,
+			rule:  "the names of segments and of MANIFEST are durable before they count",
+			edits: []edit{{"wal/disk.go", `return errors.Join(f.Sync(), f.Close())`, `return f.Close()`}},
+			catch: []command{crashStates()},
+		},
+		{
+			name: "manifest-renamed-before-its-sync", section: format,
+			rule:  "MANIFEST, and a tail that is rewritten, are durable before they are renamed",
+			edits: []edit{{"wal/disk.go", `return d.do(change{kind: changeSync, path: path}, f.Sync)`, `return nil`}},
+			catch: []command{crashStates()},
+		},
+		{
+			name: "identity-renamed-before-its-sync", section: format,
+			rule:  "IDENTITY and PEERS are durable before they are renamed",
+			edits: []edit{{"server/datadir.go", "\tif err == nil {\n\t\terr = f.Sync()\n\t}\n", ""}},
+			catch: []command{crashStates()},
+		},
+		{
+			name: "directory-not-synced", section: format,
+			rule:  "the names in a data directory are durable before what rests on them leaves",
+			edits: []edit{{"server/datadir.go", `if err := f.Sync(); err != nil {`, `if err := error(nil); err != nil {`}},
+			catch: []command{crashStates()},
+		},
+		{
+			name: "snapshot-name-not-synced", section: format,
+			rule:  "a snapshot's name is durable before the log that it covers is dropped",
+			edits: []edit{{"snapshot/disk.go", `return d.syncDir(filepath.Dir(to))`, `return nil`}},
+			catch: []command{crashStates()},
 		},
 		{
 			name: "torn-snapshot-taken-as-whole", section: format,

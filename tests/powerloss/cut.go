@@ -72,7 +72,8 @@ func (d *Disk) Pending() int { return len(d.pending()) }
 // pending returns the numbers of the operations that are not durable, oldest first.
 func (d *Disk) pending() []int {
 	var out []int
-	for _, n := range d.nodes {
+	for id := range d.reached() {
+		n := d.nodes[id]
 		for _, c := range n.changes {
 			out = append(out, c.seq)
 		}
@@ -196,11 +197,10 @@ func (c *cut) sectors(id Inode, b []byte, dirty []extent) []byte {
 	return b[:full]
 }
 
-// Cut makes the disk what a power cut leaves: what processes see then is what is
+// restart makes the disk what a power cut leaves: what processes see then is what is
 // on the medium. Inodes keep their numbers.
-func (d *Disk) Cut(v Variant) {
+func (d *Disk) restart(v Variant) {
 	c := d.cut(v)
-	d.seq++
 	old := d.nodes
 	d.nodes = map[Inode]*node{}
 	var move func(id Inode) Inode

@@ -109,6 +109,9 @@ func (d *Disk) Data(id Inode) []byte { return d.node(id, false).data }
 
 // Apply does an operation, which must be possible.
 func (d *Disk) Apply(op Op) {
+	if op.Kind == PowerCut { // it is the same chance as State's, before it
+		d.restart(op.Variant)
+	}
 	d.seq++
 	switch op.Kind {
 	case Create, Mkdir:
@@ -125,6 +128,7 @@ func (d *Disk) Apply(op Op) {
 		d.change(op.Dir, change{names: map[string]Inode{op.Name: 0}})
 	case Sync:
 		d.sync(op.Inode)
+	case PowerCut:
 	case FailedSync:
 		n := d.nodes[op.Inode]
 		n.changes, n.dirty = nil, nil
@@ -244,6 +248,12 @@ func (d *Disk) DropCaches() {
 
 // Forget drops what no name leads to, now or after any cut, and is not held.
 func (d *Disk) Forget(held func(Inode) bool) {
+	reached := d.reached()
+	maps.DeleteFunc(d.nodes, func(id Inode, _ *node) bool { return !reached[id] && !held(id) })
+}
+
+// reached returns what a name leads to, now or after any cut.
+func (d *Disk) reached() map[Inode]bool {
 	reached := map[Inode]bool{}
 	var reach func(id Inode)
 	reach = func(id Inode) {
@@ -264,10 +274,5 @@ func (d *Disk) Forget(held func(Inode) bool) {
 		}
 	}
 	reach(Root)
-	for id := range d.nodes {
-		if held(id) {
-			reach(id)
-		}
-	}
-	maps.DeleteFunc(d.nodes, func(id Inode, _ *node) bool { return !reached[id] })
+	return reached
 }

@@ -53,10 +53,11 @@ const (
 	Remove                     // a name of a file or an empty directory: Dir, Name
 	Sync                       // of a file or a directory: Inode
 	FailedSync                 // one that returned an error: Inode
+	PowerCut                   // and everything that uses the disk begins anew: Variant
 )
 
 // kindNames are for people.
-var kindNames = [...]string{"invalid", "create", "mkdir", "write", "truncate", "rename", "remove", "sync", "failed sync"}
+var kindNames = [...]string{"invalid", "create", "mkdir", "write", "truncate", "rename", "remove", "sync", "failed sync", "power cut"}
 
 func (k Kind) String() string {
 	if int(k) >= len(kindNames) {
@@ -77,4 +78,6 @@ type Op struct {
 	Off    int64 // bytes
 	Size   int64 // bytes
 	Data   []byte
+
+	Variant Variant
 }

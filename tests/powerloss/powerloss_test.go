@@ -63,7 +63,7 @@ func TestTheSameVariantIsTheSameState(t *testing.T) {
 			different[s.Digest()] = true
 
 			cut := one.Clone()
-			cut.Cut(v)
+			cut.Apply(powerloss.Op{Kind: powerloss.PowerCut, Variant: v})
 			assert.Equal(t, s.Digest(), cut.Seen().Digest(), "a cut leaves what was said before")
 			assert.Zero(t, cut.Pending())
 		}
