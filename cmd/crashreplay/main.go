@@ -4,6 +4,7 @@
 //	crashreplay run --scenario mixed --members 5 --duration 1h --seed 7
 //	crashreplay replay crashreplay-mixed-7     the same faults again
 //	crashreplay check crashreplay-mixed-7      the history that was kept, again
+//	crashreplay enumerate                      every state that a power cut may leave
 //	crashreplay list                           scenarios and kinds of faults
 //
 // The exit statuses are in docs/crashreplay.md.
@@ -74,6 +75,6 @@ their clients saw, and says what it found on one page.
 Exit status: 0 passed, 1 the run could not be made, 2 wrong usage, 3 something was
 found that must not be.`,
 	})
-	root.AddCommand(a.runCommand(), a.replay(), a.check(), a.list())
+	root.AddCommand(a.runCommand(), a.replay(), a.check(), a.enumerate(), a.list())
 	return root
 }

@@ -161,7 +161,7 @@ func (e *enumerator) look(d *powerloss.Disk, i, prefix int, v powerloss.Variant,
 	if err == nil {
 		return nil
 	}
-	return e.t.failure(e.o, l, files, prefix, v, err)
+	return e.t.failure(e.o, files, prefix, v, err)
 }
 
 // meet returns the state of a key, and whether it is the caller who recovers it.

@@ -40,7 +40,7 @@ type saved struct {
 }
 
 // failure keeps what failed, and describes it.
-func (t *trace) failure(o Options, l *life, files powerloss.State, prefix int, v powerloss.Variant, err error) error {
+func (t *trace) failure(o Options, files powerloss.State, prefix int, v powerloss.Variant, err error) error {
 	f := &Failure{Workload: t.workload, Seed: o.Seed, Prefix: prefix, Variant: v, Last: "none", Err: err}
 	if prefix > 0 {
 		f.Last = t.describe(t.recording.Ops[prefix-1])
