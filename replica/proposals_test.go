@@ -130,6 +130,17 @@ func TestDeposed(t *testing.T) {
 		require.Equal(t, "other", old.machine().items["a"].value)
 		g.requireConverged()
 	})
+	t.Run("nobody wants anything of the next leader", func(t *testing.T) {
+		g, old := setup(t)
+		g.network = nil
+		next(g, old)
+		old.slow = false
+		g.heal()
+		g.run(time.Second)
+		require.Equal(t, NotLeader, old.outcome("set a slot"), "the next leader has decided the slot all the same")
+		require.Empty(t, old.machine().items)
+		g.requireConverged()
+	})
 	t.Run("the same command of another life is another value", func(t *testing.T) {
 		g, old := setup(t)
 		g.network = nil
@@ -143,7 +154,7 @@ func TestDeposed(t *testing.T) {
 		require.Equal(t, NotLeader, old.outcome("set a slot"))
 		require.Equal(t, 1, old.machine().commands)
 	})
-	t.Run("nobody decides it", func(t *testing.T) {
+	t.Run("its disk is stuck", func(t *testing.T) {
 		g, old := setup(t)
 		g.network = nil
 		next(g, old)

@@ -315,6 +315,11 @@ func (r *Replica) noteLeader() {
 	r.leading = leading
 	if leading {
 		r.clockBase, r.clockMono = max(r.core.LeaderClock(), r.logTime), r.now.Mono
+		// One batch, empty if nobody wants anything: a slot that an earlier leader used
+		// and nobody else had heard of is decided, and its clients hear at once that
+		// nothing was executed. They would wait until somebody writes, or in vain. In the
+		// first round nobody has led before, and alone nobody else.
+		r.reads.want = r.core.Promised().Round > 1 && r.id.Size > 1
 	} else {
 		r.dropQueue()
 		r.dropQueries()

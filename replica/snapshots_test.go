@@ -42,14 +42,14 @@ func TestSnapshotWhenDue(t *testing.T) {
 		require.Greater(t, m.r.core.LogStart(), paxos.Slot(100))
 		require.Equal(t, m.r.core.LogStart()-1, m.r.Status().Snapshot.Slot)
 	}
-	before := g.leader().machine().state()
+	before := g.leader().machine().items
 	for _, m := range g.members {
 		m.crash()
 	}
 	g.startAll()
 	g.run(2 * time.Second)
 	g.requireConverged()
-	require.Equal(t, before, g.leader().machine().state())
+	require.Equal(t, before, g.leader().machine().items)
 }
 
 // TestSnapshotWhenIdle: a group at rest tidies up a log that is no longer small
