@@ -58,6 +58,12 @@ func (d *Directory) file(name string) string { return filepath.Join(d.Path, name
 func (d *Directory) walPath() string         { return d.file("wal") }
 func (d *Directory) snapshotPath() string    { return d.file("snapshot") }
 
+// LogBytes returns the size of the log's files.
+func (d *Directory) LogBytes() int64 {
+	n, _ := sizeOf(d.walPath())
+	return n
+}
+
 // maxSmall bounds the files that are read whole. They have some hundred bytes.
 const maxSmall = 1 << 20
 

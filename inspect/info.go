@@ -75,7 +75,7 @@ func (d *Directory) Info(progress Progress) (*Info, error) {
 		Member: uint8(id.Index), Members: id.Size, Phase: id.Phase.String(), Lease: id.Lease,
 		Epoch: id.Life.Epoch, Nonce: hex64(id.Life.Nonce), Boot: id.Boot, BootID: hex64(id.BootID),
 	}
-	info.LogBytes, _ = sizeOf(d.walPath())
+	info.LogBytes = d.LogBytes()
 	info.SnapshotBytes, _ = sizeOf(d.snapshotPath())
 	info.QuarantineBytes, info.QuarantineFiles = sizeOf(d.file("quarantine"))
 	var err error

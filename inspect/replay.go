@@ -163,8 +163,7 @@ func (m *Moment) behind(slot uint64, logTime int64) bool {
 func (d *Directory) replayFrom(base snapshot.Info, to Moment, progress Progress) (*Reached, error) {
 	id := d.Identity
 	id.Phase = replica.PhaseMember // a member that recovers holds the same history
-	logBytes, _ := sizeOf(d.walPath())
-	total := logBytes + int64(base.RawBytes)
+	total := d.LogBytes() + int64(base.RawBytes)
 	machine, err := d.restore(base, func(done, _ int64) { progress.tell(done, total) })
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoBase, err)

@@ -170,7 +170,7 @@ const topKeys = 10
 func (d *Directory) Stat(progress Progress) (*Stats, error) {
 	s := &Stats{Timeline: Timeline{Counts: []uint64{}}}
 	names, keys := tally{counts: map[string]uint64{}}, tally{counts: map[string]uint64{}}
-	total, _ := sizeOf(d.walPath())
+	total := d.LogBytes()
 	done := int64(0)
 	_, _, err := scanLog(d.walPath(), func(f frame) error {
 		done += f.size()

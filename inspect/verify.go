@@ -115,7 +115,7 @@ func (c *Check) run(progress Progress) error {
 		c.note("it has no log: the member is %v and holds nothing yet", d.Identity.Phase)
 		return nil
 	}
-	logBytes, _ := sizeOf(d.walPath())
+	logBytes := d.LogBytes()
 	snapshotBytes, _ := sizeOf(d.snapshotPath())
 	part := func(from, size int64) Progress {
 		return func(done, total int64) {

@@ -109,7 +109,7 @@ func survivorOf(lock, from *dataDir) (*Survivor, error) {
 }
 
 func (s *Survivor) load(from *dataDir) error {
-	r, report, err := from.replay()
+	r, report, err := from.replay(nil)
 	if err != nil {
 		return err
 	}
@@ -127,8 +127,9 @@ func (s *Survivor) load(from *dataDir) error {
 }
 
 // replay reads what the directory holds into a replica as a start does, and changes
-// nothing.
-func (d *dataDir) replay() (*replica.Replica, wal.Report, error) {
+// nothing. Read is told after each record how many bytes of the log it was, if it is not
+// nil.
+func (d *dataDir) replay(read func(bytes int)) (*replica.Replica, wal.Report, error) {
 	cfg := replica.Config{Identity: d.id, Machine: newService(d.id.Service, uint64(d.id.Group)).empty(), Rand: newRand()}
 	// Where there never was a snapshot its directory was not put aside.
 	if err := d.loadSnapshot(&cfg); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -140,6 +141,9 @@ func (d *dataDir) replay() (*replica.Replica, wal.Report, error) {
 	}
 	replay := d.replayer(r, cfg.Snapshot.Slot)
 	report, err := wal.Scan(d.walPath(), func(_ uint64, rec wal.Record, _ int64) error {
+		if read != nil {
+			read(len(rec.Payload))
+		}
 		switch rec.Type {
 		case wal.TypeMark:
 			return nil

@@ -12,7 +12,7 @@ import (
 // Repair is a data directory that was looked at as a start would, offline, and what
 // can be done so that a start goes on with it.
 //
-//	r, err := server.OpenRepair(dir)
+//	r, err := server.OpenRepair(dir, read)
 //	defer r.Close()
 //	switch r.Found { ... }          // nothing has been changed so far
 //	kept, err := r.Cut(accepted)    // what a start would do, or what an operator accepted
@@ -51,27 +51,28 @@ func (f Finding) String() string {
 }
 
 // OpenRepair locks a directory, and reads everything in it, for which it needs the
-// memory of a start. It changes nothing. The error is one of the system, or that it is
-// not a directory to be repaired.
-func OpenRepair(dir string) (*Repair, error) {
+// memory of a start. It changes nothing. Read, if it is not nil, is told of each record of
+// the log how many bytes it has. The error is one of the system, or that it is not a
+// directory to be repaired.
+func OpenRepair(dir string, read func(bytes int)) (*Repair, error) {
 	d, err := lockExisting(dir)
 	if err != nil {
 		return nil, err
 	}
 	r := &Repair{Identity: d.id, dir: d}
-	if err := r.look(); err != nil {
+	if err := r.look(read); err != nil {
 		_ = d.close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Repair) look() error {
+func (r *Repair) look(read func(bytes int)) error {
 	if !r.dir.id.HasLog() {
 		r.Found = FoundNothing
 		return nil
 	}
-	rep, report, err := r.dir.replay()
+	rep, report, err := r.dir.replay(read)
 	switch {
 	case errors.As(err, new(damage)):
 		r.Found, r.Why = FoundDamaged, err

@@ -61,7 +61,7 @@ func TestUsage(t *testing.T) {
 }
 
 // formatted returns the directory of a single node that has formed and stopped.
-func formatted(t *testing.T) string {
+func formatted(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	n, err := server.Open(server.Options{Dir: dir, Listen: "127.0.0.1:0", Group: 1, Logger: slog.New(slog.DiscardHandler)})

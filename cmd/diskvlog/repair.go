@@ -74,10 +74,14 @@ Exit status: 0 diskvd starts on it; 4 suspect, 5 damaged, and nothing was change
 
 // repairDirectory does what can be done.
 func (a *app) repairDirectory(dir string, accept, dry bool) (*repaired, error) {
-	if _, err := inspect.Open(dir); err != nil { // which says what is there instead
-		return nil, err
-	}
-	r, err := server.OpenRepair(dir)
+	r, err := examine(a, dir, func(d *inspect.Directory, p inspect.Progress) (*server.Repair, error) {
+		done, total := int64(0), d.LogBytes()
+		return server.OpenRepair(dir, func(bytes int) {
+			if done += int64(bytes); p != nil {
+				p(min(done, total), total)
+			}
+		})
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diskv/client"
+	"diskv/internal/golden"
 	"diskv/server"
 	"diskv/tests/inproc"
 	"diskv/tests/proc"
@@ -314,4 +316,37 @@ func TestNoMajorityIsIntact(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "v", string(v))
 	}
+}
+
+// FuzzRepair puts anything in the place of any file: there is an answer, nothing panics,
+// and what is called done is well afterwards.
+func FuzzRepair(f *testing.F) {
+	whole := golden.Tree(f, formatted(f))
+	names := []string{"IDENTITY", "PEERS", "wal/MANIFEST", "wal/00000000000000000001/00000000000000000001", "snapshot/00000000000000000001.snap"}
+	for n, name := range names {
+		f.Add(uint8(n), []byte(whole[name]))
+		f.Add(uint8(n), []byte(whole[name]+half))
+		f.Add(uint8(n), []byte(whole[name]+strings.Repeat(garbage, 30)))
+	}
+	f.Fuzz(func(t *testing.T, n uint8, content []byte) {
+		dir := t.TempDir()
+		planted := maps.Clone(whole)
+		planted[names[int(n)%len(names)]] = string(content)
+		for name, content := range planted {
+			path := filepath.Join(dir, name)
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o750))
+			require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		}
+		dry := call("", "repair", "--accept-torn-tail", "--dry-run", dir)
+		require.Equal(t, planted, golden.Tree(t, dir), "a dry run changes nothing")
+		r := call("", "repair", "--accept-torn-tail", dir)
+		require.NotEmpty(t, r.stdout+r.stderr)
+		if r.status != exitOK {
+			require.Equal(t, r.status, dry.status)
+			require.Equal(t, planted, golden.Tree(t, dir), "nothing was changed")
+			return
+		}
+		require.Contains(t, []int{exitOK, exitTorn, exitSuspect}, dry.status)
+		require.Equal(t, exitOK, call("", "verify", dir).status)
+	})
 }

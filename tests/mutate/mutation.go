@@ -166,7 +166,7 @@ func copyModule(from, to string) error {
 // needed reports whether a build or a test reads the file.
 func needed(name string) bool {
 	switch filepath.Ext(name) {
-	case ".go", ".mod", ".sum", ".s":
+	case ".go", ".mod", ".sum", ".s", ".html": // pages are embedded
 		return true
 	}
 	return strings.Contains(filepath.ToSlash(name), "/testdata/")

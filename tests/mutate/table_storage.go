@@ -18,6 +18,18 @@ func storage() []mutation {
 			catch: []command{named("./wal", "^TestSuspicionLastsUntilCleared$")},
 		},
 		{
+			name: "suspect-trusted-too-early", section: format,
+			rule:  "an accepted end stays suspect until everything else is durable",
+			edits: []edit{{"wal/open.go", "if w.suspect && !w.manifest.suspect {", "if false {"}},
+			catch: []command{named("./wal", "^(TestCrashAtEveryStepOfARepair|TestSuspicionLastsUntilCleared)$")},
+		},
+		{
+			name: "suspect-accepted-in-a-group", section: "Losing a disk",
+			rule:  "nobody can accept a suspect end of a member that has promised others what may be missing",
+			edits: []edit{{"server/repair.go", "return r.Identity.Size == 1 && r.Identity.Service == paxos.ServicePlain", "return true"}},
+			catch: []command{named("./cmd/diskvlog", "^TestRepairInAGroup$")},
+		},
+		{
 			name: "failed-sync-ignored", section: format,
 			rule:  "a failed sync ends the log: nothing is reported durable any more",
 			edits: []edit{{"wal/segment.go", "\tt.staged = 0\n\treturn t.sync()\n", "\tt.staged = 0\n\t_ = t.sync()\n\treturn nil\n"}},
