@@ -131,7 +131,11 @@ func configGet(c *client, args [][]byte) {
 	for _, s := range settings {
 		for _, pattern := range args[2:] {
 			if kv.Match([]byte(strings.ToLower(string(pattern))), []byte(s.name)) {
-				out = resp.AppendBulkString(out, s.name)
+				name := s.name
+				if strings.EqualFold(string(pattern), name) {
+					name = string(pattern) // as Redis does
+				}
+				out = resp.AppendBulkString(out, name)
 				out = resp.AppendBulkString(out, s.get(c.node))
 				n++
 				break
@@ -143,7 +147,7 @@ func configGet(c *client, args [][]byte) {
 
 func configSet(c *client, args [][]byte) {
 	if len(args)%2 != 0 {
-		c.wrongArguments("config|set")
+		c.fail(errSyntax)
 		return
 	}
 	refuse := func(name, why string) {

@@ -23,9 +23,6 @@ var latencyHandlers = []handler{
 			run: func(c *client, args [][]byte) {
 				c.fail(fmt.Sprintf("ERR No samples available for event '%.128s'", args[2]))
 			}},
-		subcommand{name: "histogram", arity: -2, since: "7.0.0", summary: "Returns how long commands took.", run: latencyHistogram, usage: []string{
-			"HISTOGRAM [COMMAND ...]", "    Return a cumulative distribution of latencies in the format of a histogram for the specified command names.",
-			"    If no commands are specified then all histograms are replied."}},
 		subcommand{name: "history", arity: 3, since: "2.8.13", summary: "There are no events.", run: noEvents, usage: []string{
 			"HISTORY <event>", "    Return time-latency samples for the <event> class."}},
 		subcommand{name: "latest", arity: 2, since: "2.8.13", summary: "There are no events.", run: noEvents, usage: []string{
@@ -33,6 +30,9 @@ var latencyHandlers = []handler{
 		subcommand{name: "reset", arity: -2, since: "2.8.13", summary: "There are no events.", usage: []string{
 			"RESET [<event> ...]", "    Reset latency data of one or more <event> classes.", "    (default: reset all data for all event classes)"},
 			run: func(c *client, _ [][]byte) { c.out = resp.AppendInt(c.out, 0) }},
+		subcommand{name: "histogram", arity: -2, since: "7.0.0", summary: "Returns how long commands took.", run: latencyHistogram, usage: []string{
+			"HISTOGRAM [COMMAND ...]", "    Return a cumulative distribution of latencies in the format of a histogram for the specified command names.",
+			"    If no commands are specified then all histograms are replied."}},
 	),
 }
 
