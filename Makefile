@@ -70,9 +70,9 @@ nonsense: ## send random commands and bytes to a group for DURATION (2m), SEED=n
 compat: ## try the users' clients on real processes (needs Debian's redis-tools and redis-server)
 	cd tests/compat && $(GO) test -count=1 -v ./...
 
-bench-compare: ## write docs/performance.md: diskv, etcd and Redis under load, ROUNDS (5) times; 15 minutes
+bench-compare: ## write docs/performance.md: diskv, etcd and Redis under load, ROUNDS (5) times; PROFILES=dir
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
-	cd tests/bench/load && $(GO) run ./compare --out $(OUT) --dir $(CURDIR) --rounds $(ROUNDS) --duration $(EACH)
+	cd tests/bench/load && $(GO) run ./compare --out $(OUT) --dir $(CURDIR) --rounds $(ROUNDS) --duration $(EACH) $(if $(PROFILES),--profiles $(abspath $(PROFILES)))
 
 bench: ## run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./wal ./snapshot ./kv ./internal/resp ./server ./client

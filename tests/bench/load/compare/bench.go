@@ -28,8 +28,9 @@ type bench struct {
 	results results
 }
 
-// compare measures in a directory below parent, which is gone afterwards.
-func compare(ctx context.Context, s settings, parent string, say io.Writer) (_ *results, err error) {
+// compare measures in a directory below parent, which is gone afterwards. Profiles of
+// diskvd go to the directory of that name, if there is one.
+func compare(ctx context.Context, s settings, parent, profiles string, say io.Writer) (_ *results, err error) {
 	parent, err = filepath.Abs(parent)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func compare(ctx context.Context, s settings, parent string, say io.Writer) (_ *
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	if b.systems, err = newSystems(); err != nil {
+	if b.systems, err = newSystems(profiles != ""); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -71,7 +72,10 @@ func compare(ctx context.Context, s settings, parent string, say io.Writer) (_ *
 		}
 		b.results.Footprints = append(b.results.Footprints, f)
 	}
-	return &b.results, nil
+	if profiles != "" {
+		err = b.profiles(ctx, profiles)
+	}
+	return &b.results, err
 }
 
 // build builds the programs and asks for their versions.
@@ -191,19 +195,32 @@ func (b *bench) round(ctx context.Context, round int) error {
 // settling is what a system is given to end what the load before has left to do.
 const settling = time.Second
 
-// measure puts a load on one system while the others have nothing to do.
-func (b *bench) measure(ctx context.Context, round int, w workload, name string) error {
+// settle waits until the machine has nothing left to do.
+func (b *bench) settle(ctx context.Context) error {
 	syscall.Sync() // nobody pays for what others have written
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(settling):
+		return nil
+	}
+}
+
+// args are those of the load program.
+func (w workload) args(s settings) []string {
+	return []string{
+		"--clients", strconv.Itoa(w.clients), "--pipeline", strconv.Itoa(w.pipeline), "--reads", strconv.FormatFloat(w.reads, 'g', -1, 64),
+		"--duration", s.Duration.String(), "--warmup", s.Warmup.String(),
+	}
+}
+
+// measure puts a load on one system while the others have nothing to do.
+func (b *bench) measure(ctx context.Context, round int, w workload, name string) error {
+	if err := b.settle(ctx); err != nil {
+		return err
 	}
 	s := b.systems[slices.IndexFunc(b.systems, func(s *system) bool { return s.name == name })]
-	args := []string{
-		"--clients", strconv.Itoa(w.clients), "--pipeline", strconv.Itoa(w.pipeline), "--reads", strconv.FormatFloat(w.reads, 'g', -1, 64),
-		"--duration", b.results.Settings.Duration.String(), "--warmup", b.results.Settings.Warmup.String(),
-	}
+	args := w.args(b.results.Settings)
 	if round == 0 {
 		b.results.Loads = append(b.results.Loads, command{w.name, commandLine(b.loadLine(s, args))})
 	}

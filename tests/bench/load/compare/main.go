@@ -4,6 +4,7 @@
 //	go run ./compare --out ../../../docs                           # make bench-compare
 //	go run ./compare --out /tmp --rounds 1 --duration 2s           # to try it
 //	go run ./compare --out ../../../docs --render                  # the page again, from the numbers
+//	go run ./compare --out /tmp --rounds 1 --profiles /tmp/where   # and where diskvd spends its time
 //
 // It builds diskvd from this tree, etcd from its module, and takes the redis-server
 // that is installed. All of them run all the time and are loaded one at a time, each by
@@ -55,6 +56,7 @@ func run(ctx context.Context, args []string, say io.Writer) error {
 	f.DurationVar(&s.Warmup, "warmup", 2*time.Second, "how `long` each load is there before")
 	f.IntVar(&s.Keys, "keys", 100_000, "`number` of keys")
 	f.IntVar(&s.ValueBytes, "value-bytes", 100, "length of a value in `bytes`")
+	profiles := f.String("profiles", "", "`directory` for processor profiles of diskvd under each load, taken after the rounds; none: no profiles")
 	render := f.Bool("render", false, "measure nothing: make the page and the chart from performance.json")
 	switch err := f.Parse(args); {
 	case err != nil:
@@ -73,7 +75,7 @@ func run(ctx context.Context, args []string, say io.Writer) error {
 		}
 		return r.write(*out)
 	}
-	r, err := compare(ctx, s, *dir, say)
+	r, err := compare(ctx, s, *dir, *profiles, say)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -105,4 +107,27 @@ func TestNumbersForPeople(t *testing.T) {
 	require.Equal(t, "1.5 MiB", mib(3<<19))
 	require.Equal(t, "2,048 MiB", mib(2<<30))
 	require.Equal(t, "redis-server --save '' 'a b'", commandLine([]string{"redis-server", "--save", "", "a b"}))
+}
+
+func TestDownload(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path != "/profile" {
+			http.Error(w, "profiles are off", http.StatusNotFound)
+			return
+		}
+		_, _ = io.WriteString(w, "samples")
+	}))
+	t.Cleanup(web.Close)
+	path := filepath.Join(t.TempDir(), "x")
+	require.NoError(t, download(t.Context(), web.URL+"/profile?seconds=1", path))
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "samples", string(got))
+	require.ErrorContains(t, download(t.Context(), web.URL+"/other", path), "profiles are off")
+}
+
+func TestLoadsAreWhatTheirTitlesSay(t *testing.T) {
+	s := settings{Duration: 10e9, Warmup: 2e9}
+	require.Equal(t, "--clients 50 --pipeline 16 --reads 0 --duration 10s --warmup 2s", commandLine(workloads[2].args(s)))
+	require.Equal(t, "--clients 256 --pipeline 1 --reads 1 --duration 10s --warmup 2s", commandLine(workloads[3].args(s)))
 }

@@ -33,30 +33,37 @@ type system struct {
 	ready     []func() error // by process
 	loadArgs  []string       // how the load program is told of it
 	dirs      []string       // of its data
+	profiles  []string       // URLs by process; of diskv, if there are to be any
 }
 
-// newSystems chooses addresses. Nothing is started.
-func newSystems() ([]*system, error) {
+// newSystems chooses addresses. Nothing is started. Members of diskv give profiles if
+// they are to.
+func newSystems(profiles bool) ([]*system, error) {
 	a, err := proc.FreePorts(2*members + 2*members + 1)
 	if err != nil {
 		return nil, err
 	}
 	return []*system{
-		newDiskv(a[:members], a[members:2*members]),
+		newDiskv(a[:members], a[members:2*members], profiles),
 		newEtcd(a[2*members:3*members], a[3*members:4*members]),
 		newRedis(a[4*members]),
 	}, nil
 }
 
-func newDiskv(addrs, web []string) *system {
+func newDiskv(addrs, web []string, profiles bool) *system {
 	peers := strings.Join(addrs, ",")
 	s := &system{name: diskv, loadArgs: []string{"--addr", peers}}
 	for i := range addrs {
 		s.add(fmt.Sprintf("diskv-%d", i), answers("http://"+web[i]+"/readyz"), func(dir string) []string {
-			return []string{
+			line := []string{
 				"./diskvd", "--dir", dir, "--listen", addrs[i], "--peers", peers, "--index", strconv.Itoa(i),
 				"--http", web[i], "--bootstrap",
 			}
+			if profiles {
+				line = append(line, "--pprof")
+				s.profiles = append(s.profiles, "http://"+web[i]+"/debug/pprof/profile")
+			}
+			return line
 		})
 	}
 	return s
