@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -110,15 +111,18 @@ func (n *network) node(addr string) *node {
 // something is under way there.
 func (n *network) keep(wanted func(addr string) bool) {
 	n.mu.Lock()
-	var gone []*node
-	for addr, nd := range n.nodes {
-		if !wanted(addr) && nd.idle() {
-			gone = append(gone, nd)
+	unwanted := maps.Clone(n.nodes)
+	maps.DeleteFunc(unwanted, func(addr string, _ *node) bool { return wanted(addr) })
+	n.mu.Unlock()
+	for addr, nd := range unwanted {
+		if !nd.idle() { // not under the lock: who connects takes a slot's first
+			continue
+		}
+		n.mu.Lock()
+		if n.nodes[addr] == nd {
 			delete(n.nodes, addr)
 		}
-	}
-	n.mu.Unlock()
-	for _, nd := range gone {
+		n.mu.Unlock()
 		nd.close()
 	}
 }

@@ -256,17 +256,30 @@ func (m *member) restart(l *life) error {
 
 // cut cuts the power of member 0 in the middle of a load.
 func (m *member) cut(ctx context.Context, seed uint64) error {
-	done := make(chan error, 1)
 	begun := m.fs.Position()
-	go func() { done <- m.load(ctx) }()
-	err := await("there is something to lose", func() (bool, error) { return m.fs.Position() > begun+int(5+seed%17), nil })
+	var loaded error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		loaded = m.load(ctx)
+	}()
+	err := await("there is something to lose", func() (bool, error) {
+		select {
+		case <-done:
+			return true, nil
+		default:
+			return m.fs.Position() > begun+int(5+seed%17), nil
+		}
+	})
 	m.fs.PowerCut(seed)
 	_ = m.stop(0) // it has failed
 	m.fs.PowerOn()
 	if err := errors.Join(err, m.start(0)); err != nil {
 		return err
 	}
-	return errors.Join(m.nodes[0].ready(), <-done)
+	err = m.nodes[0].ready()
+	<-done
+	return errors.Join(err, loaded)
 }
 
 // have tries to make member 0 the leader, or another one, by stopping and starting who
