@@ -20,7 +20,7 @@ func (s *suffering) lose() error {
 	if err := s.killAll(); err != nil {
 		return err
 	}
-	if err := s.each((*proc.Member).LoseDisk); err != nil {
+	if err := s.each(s.loseDisk); err != nil {
 		return err
 	}
 	if again {
@@ -32,11 +32,32 @@ func (s *suffering) lose() error {
 		if err := s.wait(after); err != nil {
 			return err
 		}
-		if err := s.each((*proc.Member).LoseDisk); err != nil {
+		if err := s.each(s.loseDisk); err != nil {
 			return err
 		}
 	}
 	return s.startLater()
+}
+
+// loseDisk deletes the data directory of a process that it kills.
+func (s *suffering) loseDisk(m *proc.Member) error { return errors.Join(m.LoseDisk(), s.settle(m)) }
+
+// settle makes durable what was done to a member's directory behind its back: a later power
+// cut must not take that back, which would be another fault.
+func (s *suffering) settle(m *proc.Member) error {
+	if s.disks == nil {
+		return nil
+	}
+	return filepath.WalkDir(filepath.Dir(m.Dir), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Sync(), f.Close())
+	})
 }
 
 // damage flips bits in a file.
@@ -50,6 +71,9 @@ func (s *suffering) damage() error {
 			return err
 		}
 		s.told("%d bits flipped in %s", bits, name)
+		if err := s.settle(m); err != nil {
+			return err
+		}
 	}
 	return s.startLater()
 }
@@ -99,7 +123,7 @@ func (s *suffering) old() error {
 	if err := m.CopyDisk(image); err != nil {
 		return err
 	}
-	if err := m.LoseDisk(); err != nil {
+	if err := s.loseDisk(m); err != nil {
 		return err
 	}
 	if err := m.Start(); err != nil {
@@ -118,7 +142,7 @@ func (s *suffering) old() error {
 	if err := m.LoseDisk(); err != nil {
 		return err
 	}
-	if err := os.Rename(image, m.Dir); err != nil {
+	if err := errors.Join(os.Rename(image, m.Dir), s.settle(m)); err != nil {
 		return err
 	}
 	if err := m.Start(); err != nil {
@@ -185,7 +209,7 @@ func (s *suffering) foreign(m *proc.Member) error {
 		return err
 	}
 	err = s.refuses(m)
-	return errors.Join(err, os.RemoveAll(m.Dir), os.Rename(aside, m.Dir))
+	return errors.Join(err, os.RemoveAll(m.Dir), os.Rename(aside, m.Dir), s.settle(m))
 }
 
 // refuses starts a member whose directory is another's.
