@@ -57,7 +57,7 @@ func (a *app) runCommand() *cobra.Command {
 	f.StringVar(&scenario, "scenario", "mixed", "`name` of the scenario, see crashreplay list")
 	f.DurationVar(&o.Duration, "duration", time.Minute, "for how long there are faults; the last checks come on top")
 	f.Uint64Var(&o.Seed, "seed", 0, "`number` from which the faults follow (default: another one each time)")
-	f.IntVar(&o.Members, "members", 5, "`number` of members of the group")
+	f.IntVar(&o.Members, "members", 5, "`number` of members of each group")
 	f.IntVar(&o.Clients, "clients", 12, "`number` of Go clients; half as many plain ones come on top")
 	s.flags(cmd)
 	return cmd

@@ -29,6 +29,7 @@ func TestScenarios(t *testing.T) {
 		{"disks", 5, 8 * time.Second, 5},
 		{"power", 5, 8 * time.Second, 8},
 		{"io-errors", 5, 10 * time.Second, 9},
+		{"sharded", 3, 8 * time.Second, 10},
 		{"mixed", 3, 10 * time.Second, 6},
 	} {
 		t.Run(c.scenario, func(t *testing.T) {

@@ -1,8 +1,8 @@
 // Package crashreplay runs real diskvd processes into real crashes: it starts a
-// group, drives it with clients, injects faults by a seeded schedule, records what
+// group, or a cluster of groups, drives it with clients, injects faults by a seeded schedule, records what
 // every client did and saw, and checks that.
 //
-// It guarantees that at most a minority of the members is faulty at once (but for
+// It guarantees that at most a minority of the members of a group is faulty at once (but for
 // the faults that crash all at the same time and take nothing from their disks); that an
 // operation without an answer counts as one that may happen at any time or
 // never; that a run ends at the first violation with a directory that holds the
@@ -23,6 +23,6 @@
 //	result.WriteText(os.Stdout)
 //
 // Files: schedule.go, budget.go: which faults, to whom; faults_*.go: what they do;
-// network.go: proxies between the members; load.go, book.go: the clients; history.go, check.go:
+// network.go, namespace.go: what is between the members; parts.go: the groups; load.go, book.go: the clients; history.go, check.go:
 // what they saw; run.go: the engine; report.go, page.go, failure.go: what is left.
 package crashreplay

@@ -15,6 +15,7 @@ import (
 // nobody else's until it has ended.
 type suffering struct {
 	*run
+	*part
 	Fault
 	ctx     context.Context //nolint:containedctx // of the run
 	chance  *rand.Rand
@@ -35,9 +36,9 @@ var injections = map[Kind]func(s *suffering) error{
 
 // suffer injects a fault and returns when its members are whole again.
 func (r *run) suffer(ctx context.Context, f Fault, rec *Record) error {
-	s := &suffering{run: r, Fault: f, ctx: ctx, chance: rand.New(rand.NewPCG(f.Seed, 1)), rec: rec}
+	s := &suffering{run: r, part: r.parts[f.Group], Fault: f, ctx: ctx, chance: rand.New(rand.NewPCG(f.Seed, 1)), rec: rec}
 	for _, m := range f.Members {
-		s.members = append(s.members, r.group.Members[m])
+		s.members = append(s.members, s.group.Members[m])
 	}
 	seen := s.lostDisks()
 	err := injections[f.Kind](s)
@@ -63,7 +64,7 @@ func (s *suffering) lostDisks() int {
 func (s *suffering) told(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	s.records.detail(s.rec, text)
-	s.say("%-10s %v  %s", s.Kind, s.Members, text)
+	s.say("%-11s %s  %s", s.Kind, s.called(fmt.Sprint(s.Members)), text)
 }
 
 // healed notes that nothing is done to the members any more: they are recovering.

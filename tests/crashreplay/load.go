@@ -154,11 +154,12 @@ func (r *run) plainClient(ctx context.Context, id int) {
 		}
 	}
 	defer drop()
+	all := r.addresses()
 	addr, left := "", 0
 	for pause(ctx, chance) {
 		if left--; left < 0 || addr == "" {
 			drop()
-			addr, left = r.group.Public[chance.IntN(len(r.group.Public))], 20+chance.IntN(60)
+			addr, left = all[chance.IntN(len(all))], 20+chance.IntN(60)
 		}
 		if conn == nil {
 			c, err := proc.Dial(addr)

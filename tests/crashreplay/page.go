@@ -18,7 +18,7 @@ var colors = map[Kind]string{
 // Sizes of the picture, in px.
 const (
 	pictureWidth = 1100
-	labelWidth   = 90
+	labelWidth   = 100
 	rowHeight    = 22
 	curveHeight  = 90
 )
@@ -49,7 +49,7 @@ func (r *Result) draw() picture {
 	x := func(d time.Duration) float64 {
 		return labelWidth + float64(d)/float64(total)*(pictureWidth-labelWidth-10)
 	}
-	p := picture{Width: pictureWidth, Height: curveHeight + 30 + rowHeight*r.Members + 30, Base: curveHeight + 10}
+	p := picture{Width: pictureWidth, Height: curveHeight + 30 + rowHeight*len(r.Rows) + 30, Base: curveHeight + 10}
 	peak := 1
 	for _, s := range r.seconds {
 		peak = max(peak, s.ok)
@@ -65,8 +65,8 @@ func (r *Result) draw() picture {
 		p.Gaps = append(p.Gaps, bar{x(g.From), 10, max(1, x(g.To)-x(g.From)), curveHeight, "", ms(g.To-g.From) + " without an answer: " + join(g.Faults)})
 	}
 	top := float64(curveHeight + 20)
-	for i := range r.Members {
-		p.Rows = append(p.Rows, label{4, top + float64(i*rowHeight) + 15, fmt.Sprintf("member %d", i)})
+	for i, name := range r.Rows {
+		p.Rows = append(p.Rows, label{4, top + float64(i*rowHeight) + 15, name})
 	}
 	for _, f := range r.Faults {
 		end := f.To
@@ -78,12 +78,12 @@ func (r *Result) draw() picture {
 			for _, d := range f.Details {
 				text += "\n" + d
 			}
-			p.Bars = append(p.Bars, bar{x(f.From), top + float64(m*rowHeight) + 3, max(1.5, x(end)-x(f.From)), rowHeight - 6, colors[f.Kind], text})
+			p.Bars = append(p.Bars, bar{x(f.From), top + float64((f.Group*r.Members+m)*rowHeight) + 3, max(1.5, x(end)-x(f.From)), rowHeight - 6, colors[f.Kind], text})
 		}
 	}
 	step := tick(total)
 	for d := time.Duration(0); d <= total; d += step {
-		p.Ticks = append(p.Ticks, label{x(d), top + float64(r.Members*rowHeight) + 16, d.String()})
+		p.Ticks = append(p.Ticks, label{x(d), top + float64(len(r.Rows)*rowHeight) + 16, d.String()})
 	}
 	return p
 }
@@ -118,7 +118,7 @@ pre { background: #f6f6f6; padding: 10px; overflow: auto; max-height: 400px }
 svg text { font: 11px system-ui, sans-serif; fill: #555 } .two { display: flex; gap: 60px; flex-wrap: wrap }
 </style>
 <h1>{{.R.Verdict}}</h1>
-<p>Scenario <b>{{.R.Scenario}}</b>, {{.R.Members}} members, faults for {{.R.Duration}}, seed {{.R.Seed}}; took {{round .R.Took}}.
+<p>Scenario <b>{{.R.Scenario}}</b>, {{len .R.Rows}} members, faults for {{.R.Duration}}, seed {{.R.Seed}}; took {{round .R.Took}}.
 {{sum .R "ok"}} operations answered, {{sum .R "unknown"}} without an answer, {{sum .R "refused"}} refused; {{len .R.Faults}} faults.</p>
 {{with .P}}<svg width="{{.Width}}" height="{{.Height}}" role="img" aria-label="answers and faults over time">
 <text x="4" y="20">answered</text><text x="4" y="34">up to {{.Peak}}</text>

@@ -16,11 +16,13 @@ type Result struct {
 	Took      time.Duration
 	Counts    map[Verb]map[Outcome]int
 	Faults    []*Record
-	Gaps      []Gap  // times without an answer to anybody, in order
-	Keys      int    // whose histories were checked
-	Audited   int    // reads of keys that were closed
-	Undecided int    // histories for which porcupine took too long
-	Without   string // why faults of disks were left out, or nothing
+	Gaps      []Gap    // times without an answer to anybody, in order
+	Keys      int      // whose histories were checked
+	Audited   int      // reads of keys that were closed
+	Undecided int      // histories for which porcupine took too long
+	Without   string   // why faults of disks were left out, or nothing
+	Moves     int      // of shards, in a cluster
+	Rows      []string // the members of all groups
 	Violation *Violation
 
 	seconds []second
@@ -31,6 +33,12 @@ func (r *run) result() *Result {
 		Manifest: Manifest{r.o.Scenario.Name, r.o.Members, r.o.Duration, r.o.Seed, r.o.Clients},
 		Dir:      r.o.Dir, Took: r.now(), Counts: r.tally.counts, Faults: r.records.all, Gaps: r.tally.gaps,
 		Without: r.without, Violation: r.violation, seconds: r.tally.seconds,
+	}
+	res.Moves = r.moves
+	for _, p := range r.parts {
+		for i := range r.o.Members {
+			res.Rows = append(res.Rows, p.member(i))
+		}
 	}
 	if r.checks != nil {
 		res.Keys, res.Audited, res.Undecided = r.checks.checked, r.checks.audited, r.checks.undecided
@@ -132,11 +140,15 @@ func (r *Result) away() time.Duration {
 
 // checked are the lines that say what was checked.
 func (r *Result) checked() []string {
-	return []string{
+	lines := []string{
 		fmt.Sprintf("%d keys: every history linearizable (porcupine), every append there once or, if refused, not at all", r.Keys),
 		fmt.Sprintf("%d reads of closed keys, all of them in the end: what was there is there", r.Audited),
 		"members: each came back after every fault, all ended with the same slots applied, none ended or panicked by itself",
 	}
+	if r.Moves > 0 {
+		lines = append(lines, fmt.Sprintf("%d moves of shards: all settled in the end", r.Moves))
+	}
+	return lines
 }
 
 func ms(d time.Duration) string { return d.Round(time.Millisecond).String() }
@@ -153,7 +165,7 @@ func join(ks []Kind) string {
 func (r *Result) WriteText(w io.Writer) {
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 	p("\n%s\n\n", r.Verdict())
-	p("scenario %s, %d members, faults for %v, seed %d; took %v\n", r.Scenario, r.Members, r.Duration, r.Seed, r.Took.Round(time.Second))
+	p("scenario %s, %d members, faults for %v, seed %d; took %v\n", r.Scenario, len(r.Rows), r.Duration, r.Seed, r.Took.Round(time.Second))
 
 	p("\nOperations: %d answered, %d without an answer, %d refused\n", r.operations(OK), r.operations(Unknown), r.operations(Refused))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -19,6 +19,7 @@ func TestReport(t *testing.T) {
 			{Fault: Fault{N: 3, Kind: Lost, Members: []int{2}}, From: 60 * time.Second},
 		},
 		Gaps:    []Gap{{From: 2 * time.Second, To: 2500 * time.Millisecond, Faults: []Kind{Kill}}},
+		Rows:    []string{"member 0", "member 1", "member 2"},
 		Keys:    12,
 		Audited: 34,
 		seconds: []second{{ok: 10}, {ok: 20}},

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"diskv/client"
-	"diskv/tests/faultfs"
-	"diskv/tests/proc"
 )
 
 // Options are those of a run. Zero values stand for the defaults, where there are any.
@@ -52,7 +50,7 @@ func (o *Options) setDefaults() error {
 		return fmt.Errorf("a duration of %v: must be above 0", o.Duration)
 	}
 	for _, f := range o.Plan {
-		if !f.fits(o.Members) {
+		if !f.fits(o.Members) || f.Group < 0 || f.Group >= o.Scenario.parts() {
 			return fmt.Errorf("fault %d of the schedule is for another size of group than %d: %d members, %v", f.N, o.Members, f.Count, f.Members)
 		}
 	}
@@ -74,20 +72,18 @@ type Violation struct {
 type run struct {
 	o       Options
 	begun   time.Time
-	net     *Network    // proxies; without members if there is
-	kernel  *namespaces // a network of the kernel
-	group   *proc.Group
+	parts   []*part // the groups; of a cluster the shardmasters first
 	client  *client.Client
+	masters *client.Shardmaster // of a cluster
 	history *historyFile
 	book    *book
 	tally   *tally
-	budget  *budget
 	records *records
 	checks  *checks
 	marks   atomic.Uint64
 	answers answers
-	disks   []*faultfs.FS // by member; nil: they are on the system's
-	without string        // why there are no faults of disks, or nothing
+	moves   int    // of shards; of one goroutine until the load has ended
+	without string // why there are no faults of disks, or nothing
 
 	ctx  context.Context    //nolint:containedctx // of the run; ends with stop
 	stop context.CancelFunc // ends everything, at a violation
@@ -131,10 +127,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r := &run{
-		o: o, begun: time.Now(), ctx: ctx, stop: stop, net: NewNetwork(o.Seed), tally: newTally(),
-		budget: newBudget(o.Members),
+		o: o, begun: time.Now(), ctx: ctx, stop: stop, tally: newTally(),
 	}
-	defer r.net.Close()
 	if err := r.writeManifest(); err != nil {
 		return nil, err
 	}
@@ -145,16 +139,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if r.records, err = createRecords(filepath.Join(o.Dir, scheduleName)); err != nil {
 		return nil, err
 	}
-	if o.Scenario.Namespaces {
-		if r.kernel, err = newNamespaces(o.Members); err != nil {
-			return nil, err
-		}
-		defer r.kernel.close(o.Members)
-	}
-	if err = r.mountDisks(); err == nil {
+	if err = r.makeParts(); err == nil {
 		err = r.perform(ctx)
 	}
-	if fault := r.unmountDisks(); err == nil {
+	if fault := r.closeParts(); err == nil {
 		err = fault
 	}
 	if fault := errors.Join(r.history.close(), r.records.close()); err == nil {
@@ -170,43 +158,14 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return result, result.write()
 }
 
-// start starts the group and the client.
-func (r *run) start(ctx context.Context) error {
-	o := proc.Options{
-		Binary: r.o.Binary, Dir: filepath.Join(r.o.Dir, membersName), Size: r.o.Members,
-		Args: flags, BootstrapOnce: true, Place: r.place,
-	}
-	if r.kernel == nil {
-		o.Through = r.net.Through
-	}
-	g, err := proc.NewGroup(o)
-	if err != nil {
-		return err
-	}
-	r.group = g
-	if err := g.Start(); err != nil {
-		return err
-	}
-	within, cancel := context.WithTimeout(ctx, r.o.Patience)
-	defer cancel()
-	if err := g.Ready(within); err != nil {
-		return err
-	}
-	r.client, err = client.Options{StallTimeout: 6 * time.Second}.Open(within, g.Public...)
-	return err
-}
-
 // perform is the run itself. It leaves no process and no goroutine.
 func (r *run) perform(ctx context.Context) error {
+	defer r.killAll()
 	if err := r.start(ctx); err != nil {
-		if r.group != nil {
-			r.group.Close()
-		}
 		return fmt.Errorf("start the group: %w", err)
 	}
 	defer r.client.Close()
-	defer r.group.Close()
-	r.say("%d members are ready: %s for %v, seed %d", r.o.Members, r.o.Scenario.Name, r.o.Duration, r.o.Seed)
+	r.say("%d members are ready: %s for %v, seed %d", r.members(), r.o.Scenario.Name, r.o.Duration, r.o.Seed)
 	r.checks = startChecks(r)
 	r.book = newBook(r.checks.sealed)
 
@@ -224,6 +183,10 @@ func (r *run) perform(ctx context.Context) error {
 	}
 	watching.Go(func() { r.watch(watchCtx) })
 	watching.Go(func() { r.audit(loadCtx) })
+	if r.masters != nil {
+		defer r.masters.Close()
+		loading.Go(func() { r.moveShards(loadCtx) })
+	}
 	if r.o.tamper != nil {
 		watching.Go(func() { r.o.tamper(r) })
 	}
@@ -256,8 +219,13 @@ func (r *run) converge(ctx context.Context) {
 	}
 	within, cancel := context.WithTimeout(ctx, r.o.Patience)
 	defer cancel()
-	if err := r.group.Converged(within); err != nil && ctx.Err() == nil {
-		r.violate(Violation{Kind: "recovery", Text: "the members do not end alike: " + err.Error()})
+	if err := r.settled(within); err != nil && ctx.Err() == nil {
+		r.violate(Violation{Kind: "recovery", Text: "the shards do not come to rest: " + err.Error()})
+	}
+	for _, p := range r.parts {
+		if err := p.group.Converged(within); err != nil && ctx.Err() == nil {
+			r.violate(Violation{Kind: "recovery", Text: p.called("the members do not end alike: ") + err.Error()})
+		}
 	}
 }
 
@@ -287,11 +255,11 @@ func (r *run) inject(ctx context.Context) {
 			err := r.suffer(ctx, f, rec)
 			if err == nil {
 				r.records.end(rec, r.now())
-				r.budget.give(members)
+				r.parts[f.Group].budget.give(members)
 				return
 			}
 			if ctx.Err() == nil {
-				r.violate(Violation{Kind: "recovery", Text: fmt.Sprintf("fault %d, %s of %v: %v", f.N, f.Kind, members, err)})
+				r.violate(Violation{Kind: "recovery", Text: fmt.Sprintf("fault %d, %s of %s: %v", f.N, f.Kind, r.parts[f.Group].called(fmt.Sprint(members)), err)})
 			}
 		})
 	}
@@ -304,12 +272,13 @@ func (r *run) inject(ctx context.Context) {
 // take waits until the members can be taken that a fault needs. It returns nil when the
 // time is over.
 func (r *run) take(ctx context.Context, f Fault, over <-chan time.Time) []int {
+	p := r.parts[f.Group]
 	for {
 		leader := -1
 		if f.Leader && f.Members == nil {
-			leader = r.leader()
+			leader = p.leader()
 		}
-		members, again := r.budget.take(f, leader)
+		members, again := p.budget.take(f, leader)
 		if members != nil {
 			return members
 		}
@@ -321,14 +290,4 @@ func (r *run) take(ctx context.Context, f Fault, over <-chan time.Time) []int {
 		case <-again:
 		}
 	}
-}
-
-// leader returns the member that says that it leads, of those that are whole, or -1.
-func (r *run) leader() int {
-	for _, i := range r.budget.whole() {
-		if info, err := r.group.Members[i].Info(); err == nil && info["consensus_role"] == "leader" {
-			return i
-		}
-	}
-	return -1
 }

@@ -75,7 +75,7 @@ func TestProcessThatEndsIsFound(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	result, err := Run(t.Context(), Options{
 		Binary: binary, Dir: dir, Scenario: calm, Members: 3, Duration: time.Minute, Seed: 1, Log: t.Output(),
-		tamper: func(r *run) { _ = r.group.Members[1].Signal(os.Interrupt) },
+		tamper: func(r *run) { _ = r.parts[0].group.Members[1].Signal(os.Interrupt) },
 	})
 	require.NoError(t, err)
 	require.Equal(t, "process", result.Violation.Kind)

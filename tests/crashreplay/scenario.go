@@ -81,7 +81,13 @@ type Scenario struct {
 	// Namespaces: the members have networks of their own, of the kernel; else there are
 	// proxies between them. It takes root.
 	Namespaces bool
+	// Groups of a sharded cluster, with as many members each as its shardmasters have, among
+	// which shards move all the time; 0: one group that has all.
+	Groups int
 }
+
+// parts is how many groups of processes there are, the shardmasters included.
+func (s *Scenario) parts() int { return s.Groups + 1 }
 
 // needsPower tells whether a fault takes a file system that can lose power and fail.
 func (k Kind) needsPower() bool {
@@ -106,6 +112,10 @@ var Scenarios = []Scenario{
 	{Name: "namespaces", Text: "the network of the kernel: members in namespaces, blackhole and unreachable routes; takes root", Kinds: []Kind{Partition, OneWay, Disconnect, Partition, OneWay, Kill}, Gap: 1500 * time.Millisecond, Namespaces: true},
 	{Name: "power", Text: "power is cut: what was not synced is gone, or a part of it", Kinds: []Kind{Power, PowerAll, Power, Kill}, Gap: time.Second},
 	{Name: "io-errors", Text: "EIO, ENOSPC, short writes, slow syncs", Kinds: []Kind{SyncError, IOError, ShortWrite, NoSpace, SlowDisk}, Gap: 1500 * time.Millisecond},
+	{
+		Name: "sharded", Text: "a cluster of two groups and shardmasters, between which shards move",
+		Kinds: []Kind{Kill, KillAt, KillAll, Pause, Lost, Partition, Disorder, Power, PowerAll, Flapping}, Gap: time.Second, Groups: 2,
+	},
 	{Name: "mixed", Text: "every kind of fault", Kinds: []Kind{
 		Kill, KillAt, KillAll, Pause, Lost, Damaged, Old, Swapped, Partition, OneWay, Delay, Disorder, Flapping, Disconnect,
 		Power, PowerAll, SyncError, IOError, ShortWrite, NoSpace, SlowDisk,

@@ -14,6 +14,7 @@ type Fault struct {
 	Kind    Kind          `json:"kind"`
 	After   time.Duration `json:"after"`             // the beginning of the one before, in ns
 	Lasts   time.Duration `json:"lasts"`             // in ns, recovery apart
+	Group   int           `json:"group"`             // of a cluster: 0 the shardmasters, or a group; else 0
 	Count   int           `json:"count"`             // members
 	Leader  bool          `json:"leader"`            // the leader is to be among them
 	Seed    uint64        `json:"seed"`              // of everything else that is by chance
@@ -62,6 +63,9 @@ func Plan(s Scenario, members int, d time.Duration, seed uint64) []Fault {
 		}
 		f.Leader = chance.IntN(2) == 0
 		f.Seed = chance.Uint64()
+		if n := s.parts(); n > 1 {
+			f.Group = chance.IntN(n)
+		}
 		plan = append(plan, f)
 	}
 	return plan

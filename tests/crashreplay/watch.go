@@ -15,15 +15,17 @@ const watchEvery = 250 * time.Millisecond
 // watch looks whether anything is that must not be, until ctx ends: a process that has ended by
 // itself, one that says that an invariant is broken, nobody who serves.
 func (r *run) watch(ctx context.Context) {
-	read := make([]int64, r.o.Members) // of each process's output
+	read := make([]int64, r.members()) // of each process's output
 	for {
-		r.budget.eachWhole(func(i int) {
-			if m := r.group.Members[i]; !m.Running() && ctx.Err() == nil {
-				r.violate(Violation{Kind: "process", Text: fmt.Sprintf("member %d has ended by itself:\n%s", i, tail(m.Output()))})
+		for _, p := range r.parts {
+			p.budget.eachWhole(func(i int) {
+				if m := p.group.Members[i]; !m.Running() && ctx.Err() == nil {
+					r.violate(Violation{Kind: "process", Text: fmt.Sprintf("%s has ended by itself:\n%s", p.member(i), tail(m.Output()))})
+				}
+			})
+			for i := range p.group.Members {
+				r.violateAlarms(p, i, &read[p.first+i])
 			}
-		})
-		for i := range read {
-			r.violateAlarms(i, &read[i])
 		}
 		if silent := r.tally.silent(r.now()); silent > r.o.Patience {
 			r.violate(Violation{Kind: "service", Text: fmt.Sprintf("nobody was answered for %v", silent)})
@@ -40,8 +42,8 @@ func (r *run) watch(ctx context.Context) {
 var alarms = [][]byte{[]byte("panic:"), []byte("invariant"), []byte("fatal error:"), []byte("DATA RACE")}
 
 // violateAlarms looks at what a process has printed since the last time.
-func (r *run) violateAlarms(member int, read *int64) {
-	f, err := os.Open(r.output(member))
+func (r *run) violateAlarms(p *part, member int, read *int64) {
+	f, err := os.Open(p.output(member))
 	if err != nil {
 		return
 	}
@@ -55,12 +57,12 @@ func (r *run) violateAlarms(member int, read *int64) {
 	for _, a := range alarms {
 		if at := bytes.Index(b[:end], a); at >= 0 {
 			line := b[bytes.LastIndexByte(b[:at], '\n')+1:]
-			r.violate(Violation{Kind: "process", Text: fmt.Sprintf("member %d: %s", member, line[:min(len(line), 3000)])})
+			r.violate(Violation{Kind: "process", Text: fmt.Sprintf("%s: %s", p.member(member), line[:min(len(line), 3000)])})
 		}
 	}
 }
 
 // output is the file of what a member's processes print.
-func (r *run) output(member int) string {
-	return filepath.Join(r.o.Dir, membersName, fmt.Sprintf("member-%d.log", member))
+func (p *part) output(member int) string {
+	return filepath.Join(p.dir, fmt.Sprintf("member-%d.log", member))
 }
