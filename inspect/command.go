@@ -121,7 +121,7 @@ func (d *describer) command(encoded []byte) Command {
 	if cmd.Session.IsValid() {
 		c.Session, c.Seq, c.session = cmd.Session.String(), cmd.Seq, cmd.Session
 	}
-	if spec, ok := kv.Lookup(cmd.Args[0]); ok {
+	if spec, ok := kv.Find(cmd.Args); ok {
 		c.keys = spec.Keys(cmd.Args)
 	}
 	return c

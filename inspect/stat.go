@@ -216,7 +216,7 @@ func (s *Stats) batch(b *replica.Batch, size int, names, keys *tally) {
 		if cmd.Session.IsValid() {
 			s.Sessions++
 		}
-		spec, ok := kv.Lookup(cmd.Args[0])
+		spec, ok := kv.Find(cmd.Args)
 		if !ok {
 			names.add([]byte("?"))
 			continue

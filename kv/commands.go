@@ -59,6 +59,11 @@ var commands = NewTable(
 	// [arg ...]: see admitTransaction.
 	&Spec{"diskv.exec", -3, Write | DenyOOM | NoMulti | MovableKeys, 1, 1, 1, "transactions", "0.1.0", "That of the commands.", "Execute commands in one go if watched keys have not changed", nil, nil},
 
+	// Containers.
+	&Spec{"cluster", -2, 0, 0, 0, 0, "cluster", "3.0.0", "Depends on subcommand.", "A container for cluster commands", clusterSubcommands, nil},
+	&Spec{"memory", -2, 0, 0, 0, 0, "server", "4.0.0", "Depends on subcommand.", "A container for memory diagnostics commands", memorySubcommands, nil},
+	&Spec{"object", -2, 0, 0, 0, 0, "generic", "2.2.3", "Depends on subcommand.", "A container for object introspection commands", objectSubcommands, nil},
+
 	// DISKV.ONCE key session number command ...: unwrapped by Prepare.
 	&Spec{onceName, -5, Write | DenyOOM | NoMulti, 1, 1, 1, "generic", "0.1.0", "That of the command.", "Execute a command exactly once, however often it is sent", nil, nil},
 )

@@ -10,7 +10,8 @@ import (
 
 // Prepared is a command that has nothing wrong in itself.
 type Prepared struct {
-	// Spec is that of the command; of one in DISKV.ONCE, that of the wrapped one.
+	// Spec is that of the command; of one in DISKV.ONCE, that of the wrapped one; of a
+	// subcommand, that of its container.
 	Spec *Spec
 	// Command is what goes through the log, or, if not Write, into a query. Its
 	// arguments alias those given. MaxValue is left to the caller.
@@ -47,7 +48,7 @@ func Prepare(args [][]byte) (p Prepared, refusal []byte) {
 		return Prepared{}, refusal
 	}
 	return Prepared{
-		Spec:    a.spec,
+		Spec:    a.named,
 		Command: Command{Args: args},
 		Write:   a.write,
 		Grows:   a.grows,
@@ -92,6 +93,7 @@ func prepareOnce(args [][]byte, in shard.ID) (Prepared, []byte) {
 // arguments and its keys are found right.
 type admission struct {
 	spec  *Spec
+	named *Spec // the same, or what a subcommand is one of
 	keyed bool
 	shard shard.ID
 	write bool // it has to go through the log
@@ -119,14 +121,21 @@ func admit(args [][]byte) (admission, string) {
 	if len(args) == 0 {
 		return admission{}, errSyntax
 	}
-	spec, ok := Lookup(args[0])
+	named, ok := Lookup(args[0])
 	if !ok {
 		return admission{}, unknownCommand(args)
 	}
-	if !spec.fits(len(args)) {
-		return admission{}, wrongArguments(spec.Name)
+	if !named.fits(len(args)) {
+		return admission{}, wrongArguments(named.Name)
 	}
-	a := admission{spec: spec, write: spec.IsWrite(), grows: spec.Flags&DenyOOM != 0}
+	spec := named.of(args)
+	switch {
+	case len(spec.Subcommands) > 0:
+		return admission{}, fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", cut(args[1], 128), strings.ToUpper(named.Name))
+	case !spec.fits(len(args)):
+		return admission{}, wrongArguments(named.Name + "|" + spec.Name)
+	}
+	a := admission{spec: spec, named: named, write: spec.IsWrite(), grows: spec.Flags&DenyOOM != 0}
 	if spec.Flags&MovableKeys != 0 {
 		if refusal := admitTransaction(&a, args); refusal != "" {
 			return admission{}, refusal

@@ -252,18 +252,22 @@ func (s *Store) index(id shard.ID, d *shardData) {
 // until it returns false.
 func (s *Store) ascendExpired(now int64, visit func(d deadline) bool) {
 	s.deadlines.Ascend(func(first shardDeadline) bool {
-		more := first.at <= now
-		if more {
-			s.shards[first.shard].deadlines.Ascend(func(d deadline) bool {
-				if d.at > now {
-					return false
-				}
-				more = visit(d)
-				return more
-			})
+		return first.at <= now && s.shards[first.shard].ascendExpired(now, visit)
+	})
+}
+
+// ascendExpired calls visit with every deadline at or before now, until it returns
+// false, and returns whether it never did.
+func (d *shardData) ascendExpired(now int64, visit func(d deadline) bool) bool {
+	more := true
+	d.deadlines.Ascend(func(d deadline) bool {
+		if d.at > now {
+			return false
 		}
+		more = visit(d)
 		return more
 	})
+	return more
 }
 
 // itemLess and deadlineLess order within a shard.

@@ -69,9 +69,24 @@ type Spec struct {
 	Complexity string
 	Summary    string
 
+	// Subcommands are those of a container: of OBJECT, ENCODING and others. Their
+	// arguments count from the container's name on, their keys too.
 	Subcommands []*Spec
 
 	run func(*call) // nil for what wraps other commands, and what this package does not execute
+}
+
+// of returns the subcommand that the arguments name, if s has one of that name, and else s.
+func (s *Spec) of(args [][]byte) *Spec {
+	if len(s.Subcommands) == 0 || len(args) < 2 {
+		return s
+	}
+	for _, sub := range s.Subcommands {
+		if strings.EqualFold(sub.Name, string(args[1][:min(len(args[1]), maxName)])) {
+			return sub
+		}
+	}
+	return s
 }
 
 // IsWrite tells whether the command goes through the log.
@@ -153,7 +168,9 @@ func (s *Spec) Categories() []string {
 	}
 	switch s.Group {
 	case "generic":
-		names = append(names, "@keyspace")
+		if len(s.Subcommands) == 0 { // a container does nothing itself
+			names = append(names, "@keyspace")
+		}
 	case "string", "connection":
 		names = append(names, "@"+s.Group)
 	case "transactions":
@@ -260,9 +277,24 @@ func NewTable(specs ...*Spec) *Table {
 }
 
 // With returns a table that has further commands. A server makes one of its own
-// commands and those of this package: kv.Commands().With(...).
+// commands and those of this package: kv.Commands().With(...). A container that is in
+// both has all the subcommands, those of t first.
 func (t *Table) With(specs ...*Spec) *Table {
-	return NewTable(append(slices.Clone(t.specs), specs...)...)
+	all := slices.Clone(t.specs)
+	for _, s := range specs {
+		if own, ok := t.byName[s.Name]; ok && len(own.Subcommands) > 0 {
+			merged := *s
+			merged.Subcommands = slices.Clone(own.Subcommands)
+			for _, sub := range s.Subcommands {
+				if !slices.ContainsFunc(own.Subcommands, func(o *Spec) bool { return o.Name == sub.Name }) {
+					merged.Subcommands = append(merged.Subcommands, sub)
+				}
+			}
+			s = &merged
+		}
+		all = append(all, s)
+	}
+	return NewTable(all...)
 }
 
 // Lookup returns the command of a name, which may be in upper or lower case.
@@ -279,6 +311,30 @@ func (t *Table) Lookup(name []byte) (*Spec, bool) {
 	}
 	s, ok := t.byName[string(lower[:len(name)])]
 	return s, ok
+}
+
+// Find returns the command that arguments are: a subcommand, if they name one.
+func (t *Table) Find(args [][]byte) (*Spec, bool) {
+	if len(args) == 0 {
+		return nil, false
+	}
+	s, ok := t.Lookup(args[0])
+	if !ok {
+		return nil, false
+	}
+	return s.of(args), true
+}
+
+// Find returns the command of this package that arguments are: a subcommand, if they
+// name one.
+func Find(args [][]byte) (*Spec, bool) { return commands.Find(args) }
+
+// Executes tells whether arguments are a command that is executed by this package, or
+// else one that a server has. They may have one container: CLUSTER SLOTS is the server's,
+// CLUSTER COUNTKEYSINSLOT a query to [Prepare].
+func Executes(args [][]byte) bool {
+	s, ok := Find(args)
+	return ok && len(s.Subcommands) == 0
 }
 
 // All returns the commands, by name. The caller must not change the slice.

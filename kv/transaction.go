@@ -166,7 +166,7 @@ func admitTransaction(a *admission, args [][]byte) (refusal string) {
 		}
 		command := rest[:n:n]
 		rest = rest[n:]
-		if spec, ok := Lookup(command[0]); ok && !spec.InTransactions() {
+		if spec, ok := Find(command); ok && !spec.InTransactions() {
 			return fmt.Sprintf("ERR %s is not allowed in transactions", strings.ToUpper(spec.Name))
 		}
 		part, refusal := admit(command)
@@ -187,7 +187,10 @@ func admitTransaction(a *admission, args [][]byte) (refusal string) {
 
 // InTransactions tells whether the command may be part of a transaction: not one that
 // wraps others, nor one whose reply is no function of the log.
-func (s *Spec) InTransactions() bool { return s.run != nil && s.Flags&(NoMulti|queryOnly) == 0 }
+func (s *Spec) InTransactions() bool {
+	executed := s.run != nil || len(s.Subcommands) > 0
+	return executed && s.Flags&(NoMulti|queryOnly) == 0
+}
 
 // check appends the first error that the commands of the transaction would get
 // whatever the state is.
@@ -268,7 +271,7 @@ func transactionKeys(args [][]byte) [][]byte {
 		add(w.Key)
 	}
 	for _, command := range commands {
-		spec, _ := Lookup(command[0])
+		spec, _ := Find(command)
 		for _, key := range spec.Keys(command) {
 			add(key)
 		}

@@ -12,7 +12,7 @@ func (c *Command) Words() [][]byte {
 		return c.Args
 	}
 	var key []byte
-	if spec, ok := Lookup(c.Args[0]); ok {
+	if spec, ok := Find(c.Args); ok {
 		if keys := spec.Keys(c.Args); len(keys) > 0 {
 			key = keys[0]
 		}

@@ -190,7 +190,7 @@ func (c *client) command(args [][]byte) {
 	if c.tx.open && c.queue(args) {
 		return
 	}
-	if h, ok := c.node.service.handlers().find(args[0]); ok {
+	if h, ok := c.node.service.handlers().of(args); ok {
 		c.finishRun() // replies keep the order of the commands
 		h.answer(c, args)
 		c.show()

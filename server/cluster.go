@@ -20,6 +20,10 @@ func clusterSubcommands() []subcommand {
 	subs := []subcommand{
 		{name: "count-failure-reports", arity: 3, since: "3.0.0", summary: "Counts who says that a member is down: nobody is asked here.", run: clusterFailureReports, usage: []string{
 			"COUNT-FAILURE-REPORTS <node-id>", "    Return number of failure reports for <node-id>."}},
+		{name: "countkeysinslot", arity: 3, since: "3.0.0", summary: "Counts the keys of a shard.", run: noKeys, usage: []string{
+			"COUNTKEYSINSLOT <slot>", "    Return the number of keys in <slot>."}},
+		{name: "getkeysinslot", arity: 4, since: "3.0.0", summary: "Returns keys of a shard.", run: noKeys, usage: []string{
+			"GETKEYSINSLOT <slot> <count>", "    Return key names stored by current node in a slot."}},
 		{name: "info", arity: 2, since: "3.0.0", summary: "Describes the cluster in numbers.", usage: []string{
 			"INFO", "    Return information about the cluster."},
 			run: func(c *client, _ [][]byte) {
@@ -73,6 +77,12 @@ func (n *Node) topology() *topology {
 func clusterRefuse(c *client, args [][]byte) {
 	c.fail(fmt.Sprintf("ERR CLUSTER %s does not apply: groups form by themselves, and 'diskvctl shard' adds and removes groups and moves shards",
 		strings.ToUpper(string(args[1]))))
+}
+
+// noKeys answers, at a shardmaster, what the state machine of a group that has keys
+// answers there.
+func noKeys(c *client, _ [][]byte) {
+	c.fail("ERR there are no keys here: ask a member of a group, which 'diskvctl status' names")
 }
 
 // clusterFailureReports is CLUSTER COUNT-FAILURE-REPORTS: members do not gossip, so

@@ -145,7 +145,7 @@ func appendInfos(dst []byte, specs []*kv.Spec) []byte {
 // why there are none.
 func (c *client) keysOf(args [][]byte) (*kv.Spec, [][]byte) {
 	cmd := args[2:]
-	s, ok := c.commands().Lookup(cmd[0])
+	s, ok := c.commands().Find(cmd)
 	switch {
 	case !ok:
 		c.fail("ERR Invalid command specified")

@@ -20,6 +20,9 @@ type handler struct {
 type handlerTable struct {
 	own map[string]*handler
 	all *kv.Table
+	// others are the commands of the state machine. Of a container that is in both,
+	// each has some subcommands.
+	others *kv.Table
 }
 
 // What every node answers itself. A new command is one entry in the table of the
@@ -34,7 +37,7 @@ var (
 )
 
 func newHandlerTable(others *kv.Table, hs []handler) *handlerTable {
-	t := &handlerTable{own: make(map[string]*handler)}
+	t := &handlerTable{own: make(map[string]*handler), others: others}
 	var specs []*kv.Spec
 	for i := range hs {
 		t.own[hs[i].spec.Name] = &hs[i]
@@ -42,6 +45,17 @@ func newHandlerTable(others *kv.Table, hs []handler) *handlerTable {
 	}
 	t.all = others.With(specs...)
 	return t
+}
+
+// of returns the server's own command that arguments are.
+func (t *handlerTable) of(args [][]byte) (*handler, bool) {
+	h, ok := t.find(args[0])
+	if ok && len(args) > 1 {
+		if s, shared := t.others.Find(args); shared && len(s.Subcommands) == 0 {
+			return nil, false // a subcommand that the state machine executes
+		}
+	}
+	return h, ok
 }
 
 // find returns the server's own command of a name in any case.

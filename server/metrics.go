@@ -64,7 +64,13 @@ type counting struct {
 
 // begin notes that a command is begun. Exactly one of done and rejected is to follow.
 func (m *metrics) begin(s *kv.Spec) counting {
-	return counting{stats: m.commands[s], m: m, begun: time.Since(m.started)}
+	stats, ok := m.commands[s]
+	if !ok {
+		// Its subcommands are the server's and the state machine's: the table has one of both.
+		all, _ := m.table.Lookup([]byte(s.Name))
+		stats = m.commands[all]
+	}
+	return counting{stats: stats, m: m, begun: time.Since(m.started)}
 }
 
 // done notes that the reply is there.

@@ -93,7 +93,7 @@ var immediate = map[string]bool{"multi": true, "exec": true, "discard": true, "w
 // queue queues a command behind MULTI, or answers why not; then EXEC will execute
 // nothing. It returns false if the command is not one to be queued.
 func (c *client) queue(args [][]byte) bool {
-	h, own := c.node.service.handlers().find(args[0])
+	h, own := c.node.service.handlers().of(args)
 	if own && immediate[h.spec.Name] {
 		return false
 	}
