@@ -67,7 +67,7 @@ lab: ## run the scenarios of the labs on real processes, TIMES (1) times
 nonsense: ## send random commands and bytes to a group for DURATION (2m), SEED=n for other ones
 	$(GO) test ./tests/nonsense -count=1 -v -timeout 60m -nonsense.duration=$(DURATION) $(if $(SEED),-nonsense.seed=$(SEED))
 
-compat: ## try the users' clients on real processes (needs Debian's redis-tools and redis-server)
+compat: ## try the users' clients on real processes (needs Debian's redis-tools, redis-server and chromium)
 	cd tests/compat && $(GO) test -count=1 -v ./...
 
 bench-compare: ## write docs/performance.md: diskv, etcd and Redis under load, ROUNDS (5) times; PROFILES=dir

@@ -2,7 +2,7 @@
 // redis-cli and redis-benchmark, and the Go clients go-redis and valkey-go, on a
 // group and on a cluster of several. Each does what its users do first, while the
 // shards move and leaders are killed. A real redis-server is what replies are
-// compared with.
+// compared with. A headless Chromium looks at the status page.
 //
 // It is a module of its own, so that nobody who builds diskv has the clients'
 // libraries among the dependencies: make compat.
