@@ -25,7 +25,7 @@ var clientSubcommands = []subcommand{
 		"ID", "    Return the ID of the current connection."}},
 	{name: "info", arity: 2, since: "6.2.0", summary: "Describes the connection.", run: clientInfo, usage: []string{
 		"INFO", "    Return information about the current client connection."}},
-	{name: "kill", arity: -3, since: "2.4.0", summary: "Closes connections.", run: clientKill, usage: []string{
+	{name: "kill", flags: kv.Admin, arity: -3, since: "2.4.0", summary: "Closes connections.", run: clientKill, usage: []string{
 		"KILL <ip:port>", "    Kill connection made from <ip:port>.",
 		"KILL <option> <value> [<option> <value> [...]]", "    Kill connections. Options are:",
 		"    * ADDR (<ip:port>|<unixsocket>:0)", "      Kill connections made from the specified address",
@@ -35,11 +35,11 @@ var clientSubcommands = []subcommand{
 		"    * SKIPME (YES|NO)", "      Skip killing current connection (default: yes).",
 		"    * ID <client-id>", "      Kill the connection of that number.",
 		"    * MAXAGE <seconds>", "      Kill connections that are at least so old."}},
-	{name: "list", arity: -2, since: "2.4.0", summary: "Describes connections.", run: clientList, usage: []string{
+	{name: "list", flags: kv.Admin, arity: -2, since: "2.4.0", summary: "Describes connections.", run: clientList, usage: []string{
 		"LIST [options ...]", "    Return information about client connections. Options:",
 		"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Return clients of specified type.",
 		"    * ID <client-id> [<client-id> ...]", "      Return the clients of these numbers."}},
-	{name: "no-evict", arity: 3, since: "7.0.0", summary: "Keeps the connection from being closed to save memory; none ever is.", run: clientNoEvict, usage: []string{
+	{name: "no-evict", flags: kv.Admin, arity: 3, since: "7.0.0", summary: "Keeps the connection from being closed to save memory; none ever is.", run: clientNoEvict, usage: []string{
 		"NO-EVICT (ON|OFF)", "    Protect current client connection from eviction."}},
 	{name: "no-touch", arity: 3, since: "7.2.0", summary: "Keeps reads from counting as uses of a key.", run: clientNoTouch, usage: []string{
 		"NO-TOUCH (ON|OFF)", "    Will not touch LRU/LFU stats when this mode is on."}},

@@ -18,7 +18,7 @@ var clusterHandlers = []handler{
 
 func clusterSubcommands() []subcommand {
 	subs := []subcommand{
-		{name: "count-failure-reports", arity: 3, since: "3.0.0", summary: "Counts who says that a member is down: nobody is asked here.", run: clusterFailureReports, usage: []string{
+		{name: "count-failure-reports", flags: kv.Admin, arity: 3, since: "3.0.0", summary: "Counts who says that a member is down: nobody is asked here.", run: clusterFailureReports, usage: []string{
 			"COUNT-FAILURE-REPORTS <node-id>", "    Return number of failure reports for <node-id>."}},
 		{name: "countkeysinslot", arity: 3, since: "3.0.0", summary: "Counts the keys of a shard.", run: noKeys, usage: []string{
 			"COUNTKEYSINSLOT <slot>", "    Return the number of keys in <slot>."}},
@@ -44,12 +44,12 @@ func clusterSubcommands() []subcommand {
 			run: func(c *client, _ [][]byte) {
 				c.reply(resp.AppendVerbatim(nil, "txt", c.node.topology().nodes(c.node)))
 			}},
-		{name: "replicas", arity: 3, since: "5.0.0", summary: "Describes the followers of a leader.", run: clusterReplicas, usage: []string{
+		{name: "replicas", flags: kv.Admin, arity: 3, since: "5.0.0", summary: "Describes the followers of a leader.", run: clusterReplicas, usage: []string{
 			"REPLICAS <node-id>", "    Return <node-id> replicas."}},
 		{name: "shards", arity: 2, since: "7.0.0", summary: "Says which members have which shards.", usage: []string{
 			"SHARDS", "    Return information about slot range mappings and the nodes associated with them."},
 			run: func(c *client, _ [][]byte) { c.reply(c.node.topology().appendShards(nil, c.node)) }},
-		{name: "slaves", arity: 3, since: "3.0.0", summary: "Is REPLICAS.", run: clusterReplicas},
+		{name: "slaves", flags: kv.Admin, arity: 3, since: "3.0.0", summary: "Is REPLICAS.", run: clusterReplicas},
 		{name: "slots", arity: 2, since: "3.0.0", summary: "Says which members have which shards.", usage: []string{
 			"SLOTS", "    Return information about slots range mappings. Each range is made of:",
 			"    start, end, master and replicas IP addresses, ports and ids"},
@@ -61,7 +61,7 @@ func clusterSubcommands() []subcommand {
 		"addslots", "addslotsrange", "bumpepoch", "delslots", "delslotsrange", "failover", "flushslots", "forget",
 		"meet", "replicate", "reset", "saveconfig", "set-config-epoch", "setslot",
 	} {
-		subs = append(subs, subcommand{name: name, arity: -2, since: "3.0.0", summary: "Is refused: diskvctl changes the cluster.", run: clusterRefuse})
+		subs = append(subs, subcommand{name: name, arity: -2, flags: kv.Admin, since: "3.0.0", summary: "Is refused: diskvctl changes the cluster.", run: clusterRefuse})
 	}
 	slices.SortFunc(subs, func(a, b subcommand) int { return strings.Compare(a.name, b.name) })
 	return subs

@@ -109,6 +109,7 @@ type subcommand struct {
 	arity   int    // as in kv.Spec: both words count
 	since   string
 	summary string
+	flags   kv.Flags // beside those of all
 	usage   []string // its lines of HELP; none: it is not there
 	run     func(c *client, args [][]byte)
 
@@ -116,7 +117,7 @@ type subcommand struct {
 }
 
 // container returns the command that has these subcommands, and HELP. What is not
-// said of a subcommand is as with the whole. alone, if not nil, is what the first
+// said of a subcommand is as with the whole, whose flags are those of all but HELP. alone, if not nil, is what the first
 // word by itself does.
 func container(spec *kv.Spec, alone func(c *client), subs ...subcommand) handler {
 	word := strings.ToUpper(spec.Name)
@@ -126,7 +127,7 @@ func container(spec *kv.Spec, alone func(c *client), subs ...subcommand) handler
 	}
 	lines = append(lines, "HELP", "    Prints this help.")
 	subs = append(subs, subcommand{
-		name: "help", arity: 2, since: "5.0.0", summary: "Shows the subcommands.",
+		name: "help", arity: 2, flags: kv.Loading | kv.Stale, since: "5.0.0", summary: "Shows the subcommands.",
 		run: func(c *client, _ [][]byte) {
 			c.out = resp.AppendArray(c.out, len(lines))
 			for _, l := range lines {
@@ -134,13 +135,21 @@ func container(spec *kv.Spec, alone func(c *client), subs ...subcommand) handler
 			}
 		},
 	})
+	all := spec.Flags
+	if alone == nil {
+		spec.Flags = 0 // the word alone does nothing
+	}
 	byName := make(map[string]*subcommand, len(subs))
 	for i := range subs {
 		s := &subs[i]
 		s.full = spec.Name + "|" + s.name
 		byName[s.name] = s
+		flags := all | s.flags
+		if s.name == "help" {
+			flags = s.flags
+		}
 		spec.Subcommands = append(spec.Subcommands, &kv.Spec{
-			Name: s.name, Arity: s.arity, Flags: spec.Flags, Group: spec.Group, Since: s.since,
+			Name: s.name, Arity: s.arity, Flags: flags, Group: spec.Group, Since: s.since,
 			Complexity: spec.Complexity, Summary: s.summary,
 		})
 	}

@@ -16,7 +16,7 @@ import (
 
 // memoryHandlers are MEMORY.
 var memoryHandlers = []handler{
-	container(&kv.Spec{Name: "memory", Arity: -2, Flags: kv.ReadOnly, Group: "server", Since: "4.0.0", Complexity: "O(1)",
+	container(&kv.Spec{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "O(1)",
 		Summary: "Describes what memory is used for."}, nil,
 		subcommand{name: "doctor", arity: 2, since: "4.0.0", summary: "Says in words what is wrong with the memory.", run: memoryDoctor, usage: []string{
 			"DOCTOR", "    Return memory problems reports."}},

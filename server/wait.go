@@ -11,9 +11,9 @@ import (
 
 // waitHandlers are what waits for other members to have what a connection has written.
 var waitHandlers = []handler{
-	{&kv.Spec{Name: "wait", Arity: 3, Flags: kv.Blocking, Group: "generic", Since: "3.0.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "wait", Arity: 3, Flags: kv.NoScript, Group: "generic", Since: "3.0.0", Complexity: "O(1)",
 		Summary: "Waits until so many followers have on their disks what the connection has written."}, wait},
-	{&kv.Spec{Name: "waitaof", Arity: 4, Flags: kv.Blocking, Group: "generic", Since: "7.2.0", Complexity: "O(1)",
+	{&kv.Spec{Name: "waitaof", Arity: 4, Flags: kv.NoScript, Group: "generic", Since: "7.2.0", Complexity: "O(1)",
 		Summary: "Waits until so many members have on their disks what the connection has written."}, waitAOF},
 }
 
