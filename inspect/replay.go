@@ -165,6 +165,9 @@ func (d *Directory) replayFrom(base snapshot.Info, to Moment, progress Progress)
 	id.Phase = replica.PhaseMember // a member that recovers holds the same history
 	total := d.LogBytes() + int64(base.RawBytes)
 	machine, err := d.restore(base, func(done, _ int64) { progress.tell(done, total) })
+	if errors.Is(err, kv.ErrRecord) || errors.Is(err, shardmaster.ErrRecord) {
+		err = &Fault{File: base.Path, Reason: err.Error()}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoBase, err)
 	}
@@ -285,7 +288,7 @@ func (r *Reached) take(m *stopping, machine replica.StateMachine) {
 	r.Slot, r.LogTime = m.slot, time.Unix(0, machine.LogTime()).UTC()
 	switch s := machine.(type) {
 	case store:
-		r.Keys, r.Sessions, r.image = s.Keys(), s.Store.Sessions(), s.Store.Image()
+		r.Keys, r.Sessions, r.image = s.Keys(), s.Sessions(), s.Store.Image()
 	case configs:
 		r.image = s.Machine.Image()
 	}

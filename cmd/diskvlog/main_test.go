@@ -61,15 +61,15 @@ func TestUsage(t *testing.T) {
 }
 
 // formatted returns the directory of a single node that has formed and stopped.
-func formatted(t testing.TB) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "data")
+func formatted(tb testing.TB) string {
+	tb.Helper()
+	dir := filepath.Join(tb.TempDir(), "data")
 	n, err := server.Open(server.Options{Dir: dir, Listen: "127.0.0.1:0", Group: 1, Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
+	require.NoError(tb, err)
+	ctx, cancel := context.WithCancel(tb.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Run(ctx) }()
-	require.Eventually(t, func() bool {
+	require.Eventually(tb, func() bool {
 		c, err := proc.Dial(n.Addr())
 		if err != nil {
 			return false
@@ -79,7 +79,7 @@ func formatted(t testing.TB) string {
 		return err == nil && string(v.Str) == "OK"
 	}, 10*time.Second, 5*time.Millisecond)
 	cancel()
-	require.NoError(t, <-ended)
+	require.NoError(tb, <-ended)
 	return dir
 }
 

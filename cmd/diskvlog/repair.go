@@ -13,17 +13,20 @@ import (
 
 // repaired is what repair tells programs.
 type repaired struct {
-	Dir   string          `json:"dir"`
-	Found server.Finding  `json:"-"`
-	Word  string          `json:"found"`
-	Why   string          `json:"why,omitempty"`
-	Cut   *repairedCut    `json:"cut,omitempty"` // what was cut, or would be
-	Slot  uint64          `json:"slot"`          // the last one in front of it
-	Holds string          `json:"holds,omitempty"`
-	Lost  string          `json:"may_be_lost,omitempty"`
-	Done  bool            `json:"changed"`
-	Next  string          `json:"next"`
-	exit  inspect.Verdict // Well if diskvd starts on it now
+	Dir   string         `json:"dir"`
+	Found server.Finding `json:"-"`
+	Word  string         `json:"found"`
+	Why   string         `json:"why,omitempty"`
+	Cut   *repairedCut   `json:"cut,omitempty"` // what was cut, or would be
+	Slot  uint64         `json:"slot"`          // the last one in front of it
+	// Chosen is up to where the slots are known as chosen, and Holds what they make.
+	Chosen uint64          `json:"chosen"`
+	Holds  string          `json:"holds,omitempty"`
+	Lost   string          `json:"may_be_lost,omitempty"`
+	Done   bool            `json:"changed"`
+	What   string          `json:"done"`
+	Next   string          `json:"next"`
+	exit   inspect.Verdict // Well if diskvd starts on it now
 }
 
 type repairedCut struct {
@@ -87,8 +90,12 @@ func (a *app) repairDirectory(dir string, accept, dry bool) (*repaired, error) {
 	}
 	defer r.Close()
 	out := &repaired{
-		Dir: dir, Found: r.Found, Word: r.Found.String(), Slot: uint64(r.Slot), Holds: r.Holds, exit: inspect.Well,
-		Next: "start diskvd as always",
+		Dir: dir, Found: r.Found, Word: r.Found.String(), Slot: uint64(r.Slot), Chosen: uint64(r.Commit), Holds: r.Holds, exit: inspect.Well,
+		What: "nothing", Next: "start diskvd as always",
+	}
+	end := "the end, which an earlier start has cut off and kept in quarantine/,"
+	if c := r.End; c != nil {
+		end = cli.Count(int(c.Bytes), "byte") + " at the end"
 	}
 	if r.Why != nil {
 		out.Why = r.Why.Error()
@@ -98,6 +105,7 @@ func (a *app) repairDirectory(dir string, accept, dry bool) (*repaired, error) {
 	}
 	switch r.Found {
 	case server.FoundWell, server.FoundNothing:
+		out.What += ": there is nothing to repair"
 		return out, nil
 	case server.FoundDamaged:
 		out.exit, out.Next = inspect.Damaged, instead(r, dir)
@@ -106,18 +114,21 @@ func (a *app) repairDirectory(dir string, accept, dry bool) (*repaired, error) {
 		}
 		return out, nil
 	case server.FoundSuspect:
-		out.Lost = fmt.Sprintf("whatever was written after slot %d: nobody can tell whether that was anything, and whether it was acknowledged", r.Slot)
 		if !r.Acceptable() {
 			out.exit, out.Next = inspect.Suspect, instead(r, dir)
+			out.What += ": others have built on what may be missing, so nobody can accept that it is"
 			return out, nil
 		}
+		out.Lost = fmt.Sprintf("whatever was written after slot %d: nobody can tell whether that was anything, and whether it was acknowledged", r.Slot)
 		if !accept {
+			out.What += ": " + end + " must be given up first"
 			out.exit, out.Next = inspect.Suspect, "put back a backup of the whole directory, or accept the loss: diskvlog repair --accept-torn-tail "+dir
 			return out, nil
 		}
 	case server.FoundTorn:
 	}
 	if dry {
+		out.What += " so far: " + end + " would be cut off"
 		out.Next = "do it: the same without --dry-run"
 		if out.exit = inspect.Torn; r.Found == server.FoundSuspect {
 			out.exit = inspect.Suspect
@@ -128,8 +139,10 @@ func (a *app) repairDirectory(dir string, accept, dry bool) (*repaired, error) {
 	if err != nil {
 		return nil, err
 	}
-	if out.Done = true; out.Cut != nil {
+	out.Done, out.What = true, end+" was given up"
+	if out.Cut != nil {
 		out.Cut.Kept = kept
+		out.What = end + " cut off, and kept in " + kept
 	}
 	return out, nil
 }
@@ -159,7 +172,7 @@ func (a *app) readable(out *repaired, r *server.Repair) {
 	if err != nil {
 		return
 	}
-	out.Slot, out.Holds = state.Slot, fmt.Sprintf("%s, %s", cli.Count(state.Keys, "key"), cli.Count(state.Sessions, "session"))
+	out.Slot, out.Chosen, out.Holds = state.Slot, state.Slot, fmt.Sprintf("%s, %s", cli.Count(state.Keys, "key"), cli.Count(state.Sessions, "session"))
 	out.Lost = fmt.Sprintf("if you go on with what can be read: everything after slot %d, %s", state.Slot, state.LogTime.Format(screenTime))
 	read := ""
 	if r.Identity.Lease {
@@ -173,7 +186,7 @@ func (r *repaired) print(a *app) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", r.Dir, r.Word)
 	if r.Holds != "" {
-		fmt.Fprintf(&b, ": up to slot %d, %s", r.Slot, r.Holds)
+		fmt.Fprintf(&b, ": slots up to %d, chosen up to %d, which make %s", r.Slot, r.Chosen, r.Holds)
 	}
 	b.WriteByte('\n')
 	line := func(word, what string) {
@@ -188,18 +201,7 @@ func (r *repaired) print(a *app) error {
 		line("wrong", r.Why)
 	}
 	line("lost", r.Lost)
-	switch c := r.Cut; {
-	case r.Done && c != nil:
-		line("done", fmt.Sprintf("%d bytes were cut off the end, and are kept in %s", c.Bytes, c.Kept))
-	case r.Done:
-		line("done", "the end, which an earlier start has cut off and kept in quarantine/, was accepted as it is now")
-	case r.exit == inspect.Well:
-		line("done", "nothing: there is nothing to repair")
-	case c != nil:
-		line("done", fmt.Sprintf("nothing so far; %d bytes are to be cut off", c.Bytes))
-	default:
-		line("done", "nothing")
-	}
+	line("done", r.What)
 	line("next", r.Next)
 	_, err := a.out.Write([]byte(b.String()))
 	return err

@@ -94,14 +94,14 @@ func TestRepairOfATornEnd(t *testing.T) {
 	spoil(t, dir, half)
 	dry := call("", "repair", "--dry-run", dir)
 	require.Equal(t, exitTorn, dry.status)
-	require.Contains(t, dry.stdout, ": torn: up to slot ")
-	require.Contains(t, dry.stdout, "5 bytes are to be cut off")
+	require.Contains(t, dry.stdout, ": torn: slots up to ")
+	require.Contains(t, dry.stdout, "nothing so far: 5 bytes at the end would be cut off")
 	require.Equal(t, exitTorn, call("", "verify", dir).status, "nothing was changed")
 	require.Empty(t, kept(t, dir))
 
 	done := call("", "repair", dir)
 	require.Equal(t, result{status: exitOK, stdout: done.stdout}, done)
-	require.Contains(t, done.stdout, "5 bytes were cut off the end, and are kept in "+filepath.Join(dir, "quarantine"))
+	require.Contains(t, done.stdout, "5 bytes at the end cut off, and kept in "+filepath.Join(dir, "quarantine"))
 	require.Contains(t, done.stdout, "1 keys, 0 sessions")
 	require.Equal(t, exitOK, call("", "verify", dir).status)
 	for _, content := range kept(t, dir) {
@@ -134,6 +134,7 @@ func TestRepairOfASuspectEnd(t *testing.T) {
 			require.Equal(t, exitSuspect, r.status)
 			require.Contains(t, r.stdout, "lost    whatever was written after slot ")
 			require.Contains(t, r.stdout, "diskvlog repair --accept-torn-tail "+dir)
+			require.Contains(t, r.stdout, " must be given up first")
 		}
 		require.Equal(t, exitSuspect, call("", append(command, "--dry-run")...).status)
 		require.Equal(t, exitSuspect, call("", "verify", dir).status, "nothing was changed")
@@ -253,6 +254,8 @@ func TestRepairInAGroup(t *testing.T) {
 	r := call("", "repair", "--accept-torn-tail", dir)
 	require.Equal(t, exitSuspect, r.status)
 	require.Contains(t, r.stdout, "start member 1 of group 1 as always: it votes again when the others have let it back")
+	require.Contains(t, r.stdout, "nobody can accept that it is")
+	require.NotContains(t, r.stdout, "lost    ")
 	require.Equal(t, exitSuspect, call("", "verify", dir).status, "nothing was changed")
 	torn := g.Options[2].Dir
 	spoil(t, torn, half)
