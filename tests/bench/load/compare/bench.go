@@ -29,7 +29,8 @@ type bench struct {
 }
 
 // compare measures in a directory below parent, which is gone afterwards. Profiles of
-// diskvd go to the directory of that name, if there is one.
+// diskvd go to the directory of that name, if there is one. With an error there are
+// results as well if they are complete.
 func compare(ctx context.Context, s settings, parent, profiles string, say io.Writer) (_ *results, err error) {
 	parent, err = filepath.Abs(parent)
 	if err != nil {

@@ -94,7 +94,7 @@ func TestWrongFlagsAreTold(t *testing.T) {
 		"--rounds":              {"--out", "x", "--rounds", "0"},
 		`unexpected argument`:   {"--out", "x", "y"},
 		"performance.json":      {"--out", t.TempDir(), "--render"},
-		"where a sync costs no": {"--out", "x", "--dir", "/dev/shm"},
+		"where a sync costs no": {"--out", t.TempDir(), "--dir", "/dev/shm"},
 	} {
 		require.ErrorContains(t, run(t.Context(), args, io.Discard), want)
 	}

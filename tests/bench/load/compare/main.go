@@ -75,11 +75,15 @@ func run(ctx context.Context, args []string, say io.Writer) error {
 		}
 		return r.write(*out)
 	}
-	r, err := compare(ctx, s, *dir, *profiles, say)
-	if err != nil {
+	// What is wrong with it is better known before than after a quarter of an hour.
+	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
 	}
-	return r.write(*out)
+	r, err := compare(ctx, s, *dir, *profiles, say)
+	if r != nil {
+		err = errors.Join(err, r.write(*out))
+	}
+	return err
 }
 
 // The names of what is written.
