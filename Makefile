@@ -67,8 +67,11 @@ lab: ## run the scenarios of the labs on real processes, TIMES (1) times
 nonsense: ## send random commands and bytes to a group for DURATION (2m), SEED=n for other ones
 	$(GO) test ./tests/nonsense -count=1 -v -timeout 60m -nonsense.duration=$(DURATION) $(if $(SEED),-nonsense.seed=$(SEED))
 
-compat: ## try the users' clients on real processes (needs Debian's redis-tools, redis-server and chromium)
+compat: tests/compat/node/node_modules ## try the users' clients on real processes (needs Debian's redis-tools, redis-server, python3-redis, chromium; Node.js)
 	cd tests/compat && $(GO) test -count=1 -v ./...
+
+tests/compat/node/node_modules: tests/compat/node/package-lock.json
+	cd tests/compat/node && npm ci && touch node_modules
 
 bench-compare: ## write docs/performance.md: diskv, etcd and Redis under load, ROUNDS (5) times; PROFILES=dir
 	@command -v redis-server >/dev/null || { apt-get update -qq && apt-get install -y -qq redis-server; }
