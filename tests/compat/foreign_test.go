@@ -186,9 +186,10 @@ func TestOtherLanguagesCluster(t *testing.T) {
 	}
 }
 
-// TestOtherLanguagesPlain has clients of one server talk to any member of a cluster
-// that forwards.
+// TestOtherLanguagesPlain has clients of one server talk to a follower of a group, and
+// to any member of a cluster, that forwards.
 func TestOtherLanguagesPlain(t *testing.T) {
+	_, follower := startGroup(t, "--forward")
 	c := startCluster(t, "--forward")
 	for _, d := range drivers {
 		t.Run(d.name, func(t *testing.T) {
@@ -197,7 +198,7 @@ func TestOtherLanguagesPlain(t *testing.T) {
 				return startForeign(t, append(append(d.command, "plain"), addr)...)
 			}
 			t.Run("first", func(t *testing.T) {
-				done := open(t, c.addrs()[1]).first(t)
+				done := open(t, follower.Addr).first(t)
 				require.Subset(t, done, d.onlyPlain)
 				require.GreaterOrEqual(t, len(done), 8)
 			})

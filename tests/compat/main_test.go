@@ -46,9 +46,9 @@ func patiently(t *testing.T) context.Context {
 
 // startGroup returns a group of three that is ready, and its leader and a
 // follower.
-func startGroup(t *testing.T) (leader, follower *proc.Member) {
+func startGroup(t *testing.T, args ...string) (leader, follower *proc.Member) {
 	t.Helper()
-	g, err := proc.NewGroup(proc.Options{Binary: binary, Dir: t.TempDir(), Size: 3})
+	g, err := proc.NewGroup(proc.Options{Binary: binary, Dir: t.TempDir(), Size: 3, Args: args})
 	require.NoError(t, err)
 	t.Cleanup(g.Close)
 	require.NoError(t, g.Start())

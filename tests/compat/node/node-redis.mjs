@@ -1,6 +1,6 @@
 // The store of the scenarios with node-redis, whose options are its defaults.
 import assert from 'node:assert/strict';
-import { createClient, createCluster } from 'redis';
+import { createClient, createCluster, WatchError } from 'redis';
 
 export async function nodeRedis(nodes, clustered) {
   const url = ({ host, port }) => `redis://${host}:${port}`;
@@ -53,7 +53,7 @@ async function first(db, clustered) {
       const other = await db.duplicate().connect();
       await db.watch('{nr}t');
       await other.set('{nr}t', 'changed');
-      await assert.rejects(db.multi().set('{nr}t', 'mine').exec(), { name: 'WatchError' });
+      await assert.rejects(db.multi().set('{nr}t', 'mine').exec(), WatchError);
       assert.equal(await db.get('{nr}t'), 'changed');
       await other.close();
     });
