@@ -128,6 +128,7 @@ func (s *Store) takeOut(id shard.ID) *shardData {
 	d := s.shards[id]
 	s.shards[id] = nil
 	s.setRemoved(id, 0)
+	s.changedAll()
 	s.states[id] = Elsewhere
 	if d == nil {
 		return nil
@@ -151,6 +152,7 @@ func (s *Store) serve(id shard.ID, d *shardData) {
 		panic(fmt.Sprintf("kv: shard %d of group %d is %s and has been installed", id, s.group, s.states[id]))
 	}
 	s.states[id] = Served
+	s.changedAll()
 	s.noteRemoved(id) // what was watched here in an earlier time of the shard counts no more
 	if d == nil {
 		return

@@ -137,6 +137,7 @@ func (s *Store) get(id shard.ID, key []byte) (item, bool) {
 // put stores an item in place of what its key had, as changed now.
 func (s *Store) put(id shard.ID, it item) {
 	it.changed = s.slot
+	s.changed(it.key())
 	d := s.mutable(id)
 	before := d.bytes
 	old, replaced := d.put(it)
@@ -194,6 +195,7 @@ func (s *Store) remove(id shard.ID, key []byte) {
 	s.bytes -= old.size()
 	s.keys--
 	s.noteRemoved(id)
+	s.changed(old.key())
 	if old.expiry != 0 {
 		d.deadlines.Delete(old.deadline())
 		s.expires--
@@ -231,6 +233,7 @@ func (s *Store) removeAll(id shard.ID) {
 	}
 	s.shards[id] = nil
 	s.noteRemoved(id)
+	s.changedAll()
 }
 
 // index has the store's index say when the first key of a shard expires.

@@ -70,6 +70,9 @@ type Store struct {
 	version   uint64        // of what Handover says
 
 	// Known to this process only, no part of the state.
+	observer Observer // of this process only, no part of the state
+	reaping  bool     // what is removed has expired
+
 	cursors cursors // of SCAN
 	drawn   uint64  // how often RANDOMKEY has drawn
 
@@ -110,6 +113,8 @@ func (s *Store) reap(n int) {
 	if now < s.due {
 		return
 	}
+	s.reaping = true
+	defer func() { s.reaping = false }()
 	for ; n > 0; n-- {
 		if oldest, ok := s.sessions.Min(); ok && oldest.id.expired(now) {
 			s.sessions.DeleteMin()

@@ -23,6 +23,14 @@ type StateMachine interface {
 	Image() Image
 }
 
+// Attributed is a state machine that wants to know whose the commands are that were
+// proposed here. It must not matter to the state.
+type Attributed interface {
+	// Executing is called with the token of the command that comes next, or with nil if
+	// that is not known, or before a batch begins.
+	Executing(token any)
+}
+
 // Image is the state of a state machine at one slot.
 type Image interface {
 	// Records calls add for every record of a snapshot. Add copies the record.

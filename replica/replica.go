@@ -408,6 +408,7 @@ func (r *Replica) record(rec Record) {
 func (r *Replica) apply(entries []paxos.Entry) error {
 	for _, e := range entries {
 		if e.Kind != paxos.KindBatch {
+			r.whose(e.Slot, paxos.Ballot{})
 			r.machine.Begin(uint64(e.Slot), r.logTime)
 			r.settle(e.Slot, Batch{}, nil)
 			continue
@@ -417,10 +418,14 @@ func (r *Replica) apply(entries []paxos.Entry) error {
 			return fmt.Errorf("slot %d: %w", e.Slot, err)
 		}
 		r.logTime = max(r.logTime, b.Time)
+		whose := r.whose(e.Slot, b.Origin)
 		r.machine.Begin(uint64(e.Slot), r.logTime)
 		waiting := r.proposals.waiting[e.Slot] != nil
 		var replies [][]byte
-		for _, c := range b.Commands {
+		for i, c := range b.Commands {
+			if whose != nil {
+				whose(i)
+			}
 			start := len(r.arena)
 			r.arena = r.machine.Apply(r.arena, c)
 			if waiting {
@@ -433,6 +438,21 @@ func (r *Replica) apply(entries []paxos.Entry) error {
 		r.settle(e.Slot, b, replies)
 	}
 	return nil
+}
+
+// whose returns a function that tells the machine whose the i-th command of a batch is,
+// if the machine wants to know.
+func (r *Replica) whose(s paxos.Slot, origin paxos.Ballot) func(i int) {
+	m, ok := r.machine.(Attributed)
+	if !ok {
+		return nil
+	}
+	m.Executing(nil)
+	p := r.proposals.waiting[s]
+	if p == nil || p.origin != origin {
+		return nil
+	}
+	return func(i int) { m.Executing(p.tokens[i]) }
 }
 
 // followLogTime takes over a log time that the batch has moved on by its commands.

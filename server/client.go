@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -50,6 +51,8 @@ type client struct {
 	passedOn  forwarding // commands for another member, as they gather
 	tx        transaction
 	executing bool // EXEC is being answered
+	tracker   *tracker
+	holding   bool // tracker.sending
 
 	wrote    paxos.Slot // of the last write of this connection that was executed
 	run      batch
@@ -107,6 +110,7 @@ func (s *commandSource) Read(b []byte) (int, error) {
 // serve answers commands until the client is gone, sends what is not RESP, or
 // the node stops.
 func (c *client) serve() {
+	defer c.endTracking()
 	for !c.quit {
 		args, err := c.reader.ReadCommand()
 		switch {
@@ -164,29 +168,31 @@ func (c *client) refuse(err error) bool {
 	return false
 }
 
-// flush sends the replies that are ready.
+// flush sends the replies that are ready, and behind them what a client that is tracked
+// is to be told.
 func (c *client) flush() bool {
-	if len(c.out) == 0 {
-		return true
+	if c.tracker != nil && (len(c.out) > 0 || c.holding) {
+		c.hold()
+		c.out = appendUntold(c.out, c.tracker)
+		defer c.release()
 	}
-	if err := c.conn.SetWriteDeadline(time.Now().Add(c.node.opts.ReplyTimeout)); err != nil {
-		return false
-	}
-	if c.node.clients.stopping.Load() { // looked at last, as in commandSource.Read
-		_ = c.conn.SetWriteDeadline(time.Now().Add(stopTimeout))
-	}
-	n, err := c.conn.Write(c.out)
-	c.node.clients.traffic.writes.Add(1)
-	c.node.clients.traffic.bytesOut.Add(int64(n))
+	ok := c.write(c.out)
 	if cap(c.out) > 1<<20 {
 		c.out = nil
 	}
 	c.out = c.out[:0]
-	return err == nil
+	return ok
 }
 
 // command answers one command, or adds it to the run that is gathering.
 func (c *client) command(args [][]byte) {
+	c.dispatch(args)
+	if m := &c.state.tracking; m.caching && !c.tx.open && !bytes.EqualFold(args[0], []byte("CLIENT")) {
+		m.caching = false // it was for this command
+	}
+}
+
+func (c *client) dispatch(args [][]byte) {
 	if c.tx.open && c.queue(args) {
 		return
 	}
@@ -232,7 +238,11 @@ func (c *client) execute(args [][]byte) {
 		c.finishRun()
 	}
 	c.run.write, c.run.stale = p.write, stale
-	c.run.reqs = append(c.run.reqs, request{batch: &c.run, encoded: p.encoded, shard: p.shard, keyed: p.keyed, count: count})
+	req := request{batch: &c.run, encoded: p.encoded, shard: p.shard, keyed: p.keyed, count: count}
+	if c.tracker != nil {
+		req.keys, req.loose = c.cached(args), stale || isOnce(args)
+	}
+	c.run.reqs = append(c.run.reqs, req)
 	c.runBytes += len(p.encoded)
 }
 
@@ -277,7 +287,9 @@ func (c *client) finishRun() {
 		return
 	}
 	all, start := run.reqs, len(c.out)
+	run.tracker = c.tracker
 	for len(run.reqs) > 0 {
+		c.hold()
 		if !c.node.inbox.put(c.submit) {
 			for i := range run.reqs {
 				run.reqs[i].count.rejected()
@@ -320,6 +332,9 @@ func (c *client) outcomes() int {
 			return i
 		}
 		c.outcome(req, run.write)
+		if req.loose || req.undone(run.write) {
+			c.untracked(req.keys)
+		}
 		req.reply = nil
 		if failed := isError(c.out[start:]); failed && req.undone(run.write) {
 			req.count.rejected()

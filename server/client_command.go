@@ -17,7 +17,9 @@ var clientHandlers = []handler{
 
 // clientSubcommands are those of CLIENT.
 var clientSubcommands = []subcommand{
-	{name: "getredir", arity: 2, since: "6.0.0", summary: "Returns the connection that invalidations are sent to: none.", run: clientGetRedir, usage: []string{
+	{name: "caching", arity: 3, since: "6.0.0", summary: "Has the next command's keys tracked, or not.", run: clientCaching, usage: []string{
+		"CACHING (YES|NO)", "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes."}},
+	{name: "getredir", arity: 2, since: "6.0.0", summary: "Returns the connection that invalidations are sent to: this one, or none.", run: clientGetRedir, usage: []string{
 		"GETREDIR", "    Return the client ID we are redirecting to when tracking is enabled."}},
 	{name: "getname", arity: 2, since: "2.6.9", summary: "Returns the name of the connection.", run: clientGetName, usage: []string{
 		"GETNAME", "    Return the name of the current connection."}},
@@ -50,6 +52,10 @@ var clientSubcommands = []subcommand{
 		"    * LIB-NAME: the client lib name.", "    * LIB-VER: the client lib version."}},
 	{name: "setname", arity: 3, since: "2.6.9", summary: "Names the connection.", run: clientSetName, usage: []string{
 		"SETNAME <name>", "    Assign the name <name> to the current connection."}},
+	{name: "tracking", arity: -3, since: "6.0.0", summary: "Tells the connection when what it has read changes.", run: clientTracking, usage: []string{
+		"TRACKING (ON|OFF) [OPTIN] [OPTOUT] [NOLOOP]", "    Control server assisted client side caching."}},
+	{name: "trackinginfo", arity: 2, since: "6.2.0", summary: "Describes how the connection is tracked.", run: clientTrackingInfo, usage: []string{
+		"TRACKINGINFO", "    Report tracking status for the current connection."}},
 }
 
 const (
@@ -65,8 +71,6 @@ func validName(s string) bool {
 	}
 	return true
 }
-
-func clientGetRedir(c *client, _ [][]byte) { c.out = resp.AppendInt(c.out, -1) }
 
 func clientID(c *client, _ [][]byte) { c.out = resp.AppendInt(c.out, int64(c.id)) }
 

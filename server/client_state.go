@@ -19,6 +19,7 @@ type clientState struct {
 	resp3               bool
 	readOnly            bool // READONLY: reads may be answered from what a follower has applied
 	noEvict, noTouch    bool
+	tracking            trackingMode
 	queued              int // commands behind MULTI, which counts too; 0: there was none
 }
 
@@ -47,7 +48,7 @@ func (c *client) describe(now time.Time) string {
 	for _, f := range []struct {
 		on   bool
 		flag string
-	}{{c.unix(), "U"}, {s.readOnly, "r"}, {s.queued > 0, "x"}, {s.noEvict, "e"}, {s.noTouch, "T"}} {
+	}{{c.unix(), "U"}, {s.readOnly, "r"}, {s.queued > 0, "x"}, {s.tracking.on, "t"}, {s.noEvict, "e"}, {s.noTouch, "T"}} {
 		if f.on {
 			flags += f.flag
 		}
@@ -64,9 +65,9 @@ func (c *client) describe(now time.Time) string {
 	}
 	idle := now.Sub(c.since) - time.Duration(c.heard.Load())
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d"+
-		" cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s",
+		" cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s",
 		c.id, c.addr, c.laddr, c.fd, s.name, int64(now.Sub(c.since).Seconds()), int64(max(idle, 0).Seconds()), flags, s.queued-1,
-		cmd, proto, s.libName, s.libVersion)
+		cmd, s.tracking.redirect(), proto, s.libName, s.libVersion)
 }
 
 func (c *client) unix() bool { return c.conn.LocalAddr().Network() == "unix" }

@@ -101,6 +101,7 @@ func auth(c *client, args [][]byte) {
 
 // reset is RESET.
 func reset(c *client, _ [][]byte) {
+	c.untrack()
 	c.state = clientState{libName: c.state.libName, libVersion: c.state.libVersion, noEvict: c.state.noEvict, noTouch: c.state.noTouch}
 	c.mute = muteNothing
 	c.forget()
@@ -141,6 +142,9 @@ func hello(c *client, args [][]byte) {
 			c.fail(fmt.Sprintf("ERR Syntax error in HELLO option '%.128s'", args[i]))
 			return
 		}
+	}
+	if !resp3 {
+		c.untrack() // RESP2 has no messages that nobody asked for
 	}
 	c.state.resp3, c.state.name = resp3, name
 	proto, role := int64(2), "replica"

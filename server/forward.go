@@ -17,6 +17,7 @@ type forwarding struct {
 	write []bool
 	count []counting
 	bytes int
+	keys  [][]byte // that the client may take the replies for
 }
 
 // forwardTimeout is how long another member may take to answer: longer than it may
@@ -52,6 +53,9 @@ func (c *client) forward(addr string, args [][]byte, write bool, count counting)
 	f.cmds, f.write = append(f.cmds, encoded), append(f.write, write)
 	f.count = append(f.count, count)
 	f.bytes += len(encoded)
+	if !write && c.tracker != nil {
+		f.keys = append(f.keys, c.cached(args)...)
+	}
 }
 
 // finishForward passes the run on and answers it.
@@ -72,6 +76,7 @@ func (c *client) finishForward() {
 		}
 		f.count[i].done(isError(c.out[start:]))
 	}
+	c.untracked(f.keys)
 	*f = forwarding{}
 }
 

@@ -52,6 +52,7 @@ type Node struct {
 
 	receiving receiving // the disk worker's
 
+	tracking  *tracking   // the loop's
 	mover     *shardMover // of a sharded group, else nil
 	directory *directory  // of a cluster's other groups; nil for a group by itself
 
@@ -101,7 +102,7 @@ func open(o Options, lost string) (*Node, error) {
 	}
 	n := &Node{
 		opts: o, service: newService(o.Service, o.Group), started: time.Now(),
-		inbox: newInbox(), failed: make(chan struct{}), ended: make(chan struct{}),
+		inbox: newInbox(), tracking: newTracking(), failed: make(chan struct{}), ended: make(chan struct{}),
 	}
 	n.route.Store(&route{why: "the member is starting"})
 	n.logger = o.Logger.With("group", o.Group, "member", o.Index)

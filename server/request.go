@@ -14,6 +14,8 @@ type request struct {
 	shard   shard.ID
 	keyed   bool
 	count   counting
+	keys    [][]byte        // that the client may cache with the reply
+	loose   bool            // the reply may be an old one: it is no use to track the keys
 	outcome replica.Outcome // zero: none, the node has ended
 	reply   []byte          // RESP3
 	slot    paxos.Slot      // of a write that was executed
@@ -29,6 +31,8 @@ type batch struct {
 	left  int           // the loop's: without an outcome
 	done  chan struct{} // has room for one
 	allow replica.Allowance
+	// tracker is that of the client, or nil.
+	tracker *tracker
 }
 
 // maxReplies is for how many bytes of replies the reads of one run are executed, but for
@@ -41,6 +45,11 @@ func (b *batch) submit(r *replica.Replica) {
 	b.allow = replica.Allowance{Bytes: maxReplies}
 	for i := range b.reqs {
 		req := &b.reqs[i]
+		for _, key := range req.keys {
+			if !req.loose {
+				b.tracker.table.note(b.tracker, key)
+			}
+		}
 		switch {
 		case b.write:
 			r.Propose(req, req.encoded)
