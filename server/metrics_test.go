@@ -1,9 +1,14 @@
 package server
 
 import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"diskv/kv"
@@ -69,4 +74,30 @@ func BenchmarkCounting(b *testing.B) {
 	for b.Loop() {
 		m.begin(get).done(false)
 	}
+}
+
+// TestEveryMetricIsDescribed: docs/monitoring.md names every metric that there is, and no
+// other.
+func TestEveryMetricIsDescribed(t *testing.T) {
+	n := &Node{service: keyValue{}, started: time.Now()}
+	descs := make(chan *prometheus.Desc, 200)
+	(&statusCollector{node: n}).Describe(descs)
+	countCollector{newMetrics(n)}.Describe(descs)
+	close(descs)
+	var there []string
+	for d := range descs {
+		there = append(there, regexp.MustCompile(`diskv_\w+`).FindString(d.String()))
+	}
+	doc, err := os.ReadFile("../docs/monitoring.md")
+	require.NoError(t, err)
+	var described []string
+	for line := range strings.Lines(string(doc)) {
+		if strings.HasPrefix(line, "| `diskv_") {
+			names, _, _ := strings.Cut(line[2:], "|")
+			described = append(described, regexp.MustCompile(`diskv_\w+`).FindAllString(names, -1)...)
+		}
+	}
+	slices.Sort(described)
+	slices.Sort(there)
+	require.Equal(t, there, slices.Compact(described))
 }
