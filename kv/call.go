@@ -16,6 +16,7 @@ const (
 	errOffset        = "ERR offset is out of range"
 	errNoSuchKey     = "ERR no such key"
 	errSameKey       = "ERR source and destination objects are the same"
+	errRangeLimit    = "ERR LIMIT has to be positive"
 	errShard         = "ERR Invalid slot"
 	errShardOrCount  = "ERR Invalid slot or number of keys"
 	errNoIdleTime    = "ERR idle time is not tracked: reads leave nothing behind"

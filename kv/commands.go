@@ -59,6 +59,8 @@ var commands = NewTable(
 	// [arg ...]: see admitTransaction.
 	&Spec{"diskv.exec", -3, Write | DenyOOM | NoMulti | MovableKeys, 1, 1, 1, "transactions", "0.1.0", "That of the commands.", "Execute commands in one go if watched keys have not changed", nil, nil},
 
+	&Spec{"diskv.range", -3, ReadOnly, 1, 2, 1, "generic", "0.1.0", "O(log(N)+M) where N is the number of keys and M of those that are returned", "Return the keys of one hash tag from one up to another, with their values, in order", nil, rangeKeys},
+
 	// Containers.
 	&Spec{"cluster", -2, 0, 0, 0, 0, "cluster", "3.0.0", "Depends on subcommand.", "A container for cluster commands", clusterSubcommands, nil},
 	&Spec{"memory", -2, 0, 0, 0, 0, "server", "4.0.0", "Depends on subcommand.", "A container for memory diagnostics commands", memorySubcommands, nil},

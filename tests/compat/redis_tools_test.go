@@ -45,6 +45,8 @@ func TestRedisCLI(t *testing.T) {
 	for range 2 {
 		require.Equal(t, "11", tool(t, leader, "redis-cli", "diskv.once", "greeting", id, "1", "append", "greeting", "!"))
 	}
+	require.Equal(t, "OK", tool(t, leader, "redis-cli", "mset", "{r}1", "a", "{r}2", "b", "{r}3", "c"))
+	require.Equal(t, "{r}3\n{r}1\na\n{r}2\nb", tool(t, follower, "redis-cli", "-c", "diskv.range", "{r}", "{r}~", "limit", "2"))
 	require.Equal(t, "OK", tool(t, follower, "redis-cli", "-c", "set", "k", "v", "ex", "100"))
 	require.NotEqual(t, "-1", tool(t, leader, "redis-cli", "ttl", "k"))
 	requireChecked(t, leader)
