@@ -28,7 +28,7 @@ type handlerTable struct {
 // What every node answers itself. A new command is one entry in the table of the
 // file that is about it, and one function there.
 var commonHandlers = slices.Concat(connectionHandlers, clientHandlers, commandHandlers, configHandlers, slowlogHandlers, latencyHandlers, memoryHandlers, saveHandlers,
-	infoHandlers, clusterHandlers)
+	infoHandlers, roleHandlers, clusterHandlers)
 
 // keyValueHandlers and shardmasterHandlers are all commands of the two services.
 var (
@@ -117,8 +117,8 @@ type subcommand struct {
 }
 
 // container returns the command that has these subcommands, and HELP. What is not
-// said of a subcommand is as with the whole, whose flags are those of all but HELP. alone, if not nil, is what the first
-// word by itself does.
+// said of a subcommand is as with the whole, whose flags are those of all but HELP.
+// alone, if not nil, is what the first word by itself does.
 func container(spec *kv.Spec, alone func(c *client), subs ...subcommand) handler {
 	word := strings.ToUpper(spec.Name)
 	lines := []string{word + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"}

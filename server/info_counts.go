@@ -29,27 +29,28 @@ func connectedPeers(n *Node) int {
 // infoFollowers lists the other members as Redis lists replicas: their offset is the slot
 // up to which they hold the log durably, their lag the seconds since they last answered.
 func (n *Node) infoFollowers(w *strings.Builder, s Status) {
-	connected := make(map[int]bool)
-	for _, p := range s.Peers {
-		connected[int(p.Peer)] = p.Connected
-	}
-	var lines []string
-	for i, m := range s.Members {
-		if i == n.opts.Index || !connected[i] {
-			continue
-		}
+	followers := n.connectedFollowers(&s)
+	field(w, "connected_slaves", len(followers))
+	for at, i := range followers {
+		m := s.Members[i]
 		host, port := hostPort(n.peerAddr(paxosID(i)))
 		state := "online"
 		if m.Match < s.LogStart {
 			state = "wait_bgsave"
 		}
-		lines = append(lines, fmt.Sprintf("slave%d:ip=%s,port=%d,state=%s,offset=%d,lag=%d\r\n",
-			len(lines), host, port, state, m.Match, int64(m.Silence.Seconds())))
+		fmt.Fprintf(w, "slave%d:ip=%s,port=%d,state=%s,offset=%d,lag=%d\r\n", at, host, port, state, m.Match, int64(m.Silence.Seconds()))
 	}
-	field(w, "connected_slaves", len(lines))
-	for _, line := range lines {
-		w.WriteString(line)
+}
+
+// connectedFollowers returns the members that this leader is connected to.
+func (n *Node) connectedFollowers(s *Status) []int {
+	var all []int
+	for _, p := range s.Peers {
+		if p.Connected && int(p.Peer) < len(s.Members) {
+			all = append(all, int(p.Peer))
+		}
 	}
+	return all
 }
 
 func infoStats(w *strings.Builder, n *Node, _ Status) {

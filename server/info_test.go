@@ -94,6 +94,9 @@ func TestFollowersAreListedAsReplicas(t *testing.T) {
 		at := number(t, info, "master_repl_offset")
 		return strings.Count(info, ",state=online,offset="+strconv.FormatInt(at, 10)+",lag=0") == 2
 	}, patience, time.Millisecond)
+	require.Regexp(t, `^\["master" \d+ \[\["\S+" "0" "\d+"\] \["\S+" "0" "\d+"\]\]\]$`, c.do("ROLE"))
+	follower := g.follower()
+	require.Regexp(t, `^\["slave" "`+regexp.QuoteMeta(g.nodes[g.leader()].Addr())+`" 0 "connected" \d+\]$`, g.dial(follower).do("ROLE"))
 }
 
 func TestSnapshotsCanBeAskedFor(t *testing.T) {

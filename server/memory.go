@@ -29,7 +29,7 @@ var memoryHandlers = []handler{
 		subcommand{name: "usage", arity: -3, since: "4.0.0", summary: "Returns what memory a key takes.", usage: []string{
 			"USAGE <key> [SAMPLES <count>]", "    Return memory in bytes used by <key> and its value. Nested values are",
 			"    sampled up to <count> times (default: 5, 0 means sample all)."},
-			run: func(c *client, args [][]byte) { c.execute(args) }}, // the state machine knows
+			run: noKeys},
 	),
 }
 

@@ -243,6 +243,38 @@ func TestSingleNode(t *testing.T) {
 	await(t, addr, "v", "GET", "k")
 }
 
+// TestConfigShowsEveryFlag: CONFIG GET has the settings by the names of the flags.
+func TestConfigShowsEveryFlag(t *testing.T) {
+	dir := t.TempDir()
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t, 1))
+	p := start(t, "--dir", dir, "--listen", addr)
+	await(t, addr, "PONG", "PING")
+	c, err := proc.Dial(addr)
+	require.NoError(t, err)
+	defer c.Close()
+	f := newFlags("diskvd", serveUsage)
+	serveFlags(f)
+	f.VisitAll(func(fl *flag.Flag) {
+		if fl.Name == "log" {
+			return // it is about the process, not about the node
+		}
+		v, err := c.Do("CONFIG", "GET", fl.Name)
+		require.NoError(t, err)
+		require.Len(t, v.Elems, 2, fl.Name)
+		want := map[string]string{"false": "no", "true": "yes"}[fl.DefValue]
+		switch {
+		case fl.Name == "dir":
+			want = dir
+		case fl.Name == "listen":
+			want = addr
+		case want == "":
+			want = fl.DefValue
+		}
+		require.Equal(t, want, string(v.Elems[1].Str), fl.Name)
+	})
+	require.Zero(t, p.end())
+}
+
 func TestShardmaster(t *testing.T) {
 	sockets, err := os.MkdirTemp("", "diskvd")
 	require.NoError(t, err)
