@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,10 +43,19 @@ func (r *run) suffer(ctx context.Context, f Fault, rec *Record) error {
 	}
 	seen := s.lostDisks()
 	err := injections[f.Kind](s)
-	if err == nil && !f.Kind.mayLose() && s.lostDisks() > seen {
+	lost := s.lostDisks() > seen
+	if err == nil && lost && !f.Kind.mayLose() && !s.anyDamaged() {
 		err = errors.New("a member takes its disk for lost, which it is not")
 	}
+	for _, m := range f.Members {
+		s.damaged[m] = !lost && (s.damaged[m] || f.Kind == Damaged)
+	}
 	return err
+}
+
+// anyDamaged tells whether a file of a member was damaged that nobody has missed yet.
+func (s *suffering) anyDamaged() bool {
+	return slices.ContainsFunc(s.Members, func(m int) bool { return s.damaged[m] })
 }
 
 // mayLose tells whether a member may find its disk lost by a fault.

@@ -66,6 +66,9 @@ func (s *suffering) damage() error {
 		return err
 	}
 	for _, m := range s.members {
+		if err := os.RemoveAll(filepath.Join(m.Dir, "quarantine")); err != nil { // an operator may
+			return err
+		}
 		name, bits, err := s.flip(m.Dir)
 		if err != nil {
 			return err
@@ -85,9 +88,6 @@ func (s *suffering) flip(dir string) (name string, bits int, err error) {
 	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
-		}
-		if e.IsDir() && e.Name() == "quarantine" {
-			return fs.SkipDir
 		}
 		if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() && fi.Size() > 0 {
 			files = append(files, path)

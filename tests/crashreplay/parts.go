@@ -25,6 +25,9 @@ type part struct {
 	kernel *namespaces   // a network of the kernel
 	disks  []*faultfs.FS // by member; nil: they are on the system's
 	budget *budget
+	// damaged are the members of which a file was damaged that is not missed yet. Each is
+	// for who has taken the member.
+	damaged []bool
 }
 
 // called says of which group something is, if there is more than one.
@@ -74,7 +77,7 @@ func (r *run) makeParts() error {
 	for i := range r.o.Scenario.parts() {
 		p := &part{
 			dir: filepath.Join(r.o.Dir, membersName), first: i * r.o.Members,
-			net: NewNetwork(r.o.Seed + uint64(i)), budget: newBudget(r.o.Members),
+			net: NewNetwork(r.o.Seed + uint64(i)), budget: newBudget(r.o.Members), damaged: make([]bool, r.o.Members),
 		}
 		r.parts = append(r.parts, p)
 		o := proc.Options{Binary: r.o.Binary, Size: r.o.Members, Args: flags, BootstrapOnce: true, Place: p.place}
