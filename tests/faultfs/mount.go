@@ -75,7 +75,7 @@ func Mount(dir string, o Options) (*FS, error) {
 		f.record = &Recording{Start: f.disk.Clone()}
 	}
 	server, err := fuse.NewServer(kernel{fuse.NewDefaultRawFileSystem(), f}, dir, &fuse.MountOptions{
-		DirectMount: true, FsName: "faultfs", Name: "faultfs", MaxWrite: 1 << 20, DisableXAttrs: true, DisableReadDirPlus: true,
+		DirectMount: true, FsName: "faultfs", Name: "faultfs", MaxWrite: 512 << 10, DisableXAttrs: true, DisableReadDirPlus: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)

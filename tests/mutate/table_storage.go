@@ -39,7 +39,7 @@ func storage() []mutation {
 			name: "no-sync", section: format,
 			rule:  "a batch is synced before it is reported durable",
 			edits: []edit{{"wal/segment.go", "\tt.staged = 0\n\treturn t.sync()\n", "\tt.staged = 0\n\treturn nil\n"}},
-			catch: []command{named("./wal", "^TestPowerCutAtEveryStep$")},
+			catch: []command{named("./wal", "^TestPowerCutAtEveryStep$"), crashStates()},
 		},
 		{
 			name: "promise-dropped-with-a-segment", section: format,
@@ -90,7 +90,7 @@ func storage() []mutation {
 		{
 			name: "snapshot-name-not-synced", section: format,
 			rule:  "a snapshot's name is durable before the log that it covers is dropped",
-			edits: []edit{{"snapshot/disk.go", `return d.syncDir(filepath.Dir(to))`, `return nil`}},
+			edits: []edit{{"snapshot/disk.go", `return d.syncDir(filepath.Dir(to))`, "_ = filepath.Dir(to)\n\treturn nil"}},
 			catch: []command{crashStates()},
 		},
 		{
@@ -149,7 +149,7 @@ func storage() []mutation {
 			edits: []edit{{"server/loop.go",
 				`		n.outbox = append(n.outbox, heldBack{sync: out.Sync, messages: out.AfterSync})`,
 				`		n.sendAll(out.AfterSync)`}},
-			catch: []command{named("./server", "^TestVotesLeaveAfterTheirSync$")},
+			catch: []command{named("./server", "^TestVotesLeaveAfterTheirSync$"), crashStates()},
 		},
 		{
 			name: "messages-after-a-failed-disk", section: "What a driver must keep",
