@@ -2,6 +2,7 @@ package compat
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -171,6 +172,50 @@ func TestGoRedisCluster(t *testing.T) {
 			}
 			require.NoError(t, db.Close())
 		}
+	})
+
+	t.Run("transactions", func(t *testing.T) {
+		cmds, err := db.TxPipelined(ctx, func(p redis.Pipeliner) error {
+			p.Set(ctx, "{tx}a", "1", 0)
+			p.Incr(ctx, "{tx}a")
+			p.Get(ctx, "{tx}a")
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, "2", cmds[2].(*redis.StringCmd).Val())
+
+		// What the documentation of the library shows for Watch.
+		increment := func() error {
+			return db.Watch(ctx, func(tx *redis.Tx) error {
+				n, err := tx.Get(ctx, "{tx}n").Int()
+				if err != nil && !errors.Is(err, redis.Nil) {
+					return err
+				}
+				_, err = tx.TxPipelined(ctx, func(p redis.Pipeliner) error {
+					p.Set(ctx, "{tx}n", n+1, 0)
+					return nil
+				})
+				return err
+			}, "{tx}n")
+		}
+		var working sync.WaitGroup
+		for range 4 {
+			working.Go(func() {
+				for done := 0; done < 25; {
+					switch err := increment(); {
+					case err == nil:
+						done++
+					case !errors.Is(err, redis.TxFailedErr):
+						t.Errorf("increment: %v", err)
+						return
+					}
+				}
+			})
+		}
+		working.Wait()
+		n, err := db.Get(ctx, "{tx}n").Int()
+		require.NoError(t, err)
+		require.Equal(t, 100, n)
 	})
 
 	t.Run("shards move", func(t *testing.T) { c.countWhileShardsMove(t, goRedis{db}) })

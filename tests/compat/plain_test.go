@@ -37,7 +37,7 @@ func TestClientsThatKnowNothingOfClusters(t *testing.T) {
 
 	t.Run("valkey-go", func(t *testing.T) {
 		c.useEveryMember(t, "valkey", func(addr string) store {
-			db, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{addr}, DisableCache: true, ForceSingleClient: true})
+			db, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true})
 			require.NoError(t, err)
 			t.Cleanup(db.Close)
 			return patient{valkeyGo{db}}

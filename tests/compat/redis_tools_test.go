@@ -50,6 +50,15 @@ func TestRedisCLI(t *testing.T) {
 	require.Equal(t, "OK", tool(t, follower, "redis-cli", "-c", "set", "k", "v", "ex", "100"))
 	require.NotEqual(t, "-1", tool(t, leader, "redis-cli", "ttl", "k"))
 	requireChecked(t, leader)
+
+	// A transaction as one types it.
+	host, port, err := net.SplitHostPort(leader.Addr)
+	require.NoError(t, err)
+	typed := exec.CommandContext(patiently(t), "redis-cli", "-h", host, "-p", port)
+	typed.Stdin = strings.NewReader("watch n\nmulti\nincr n\nget n\nexec\nwatch n\nincr n\nmulti\nget n\nexec\n")
+	out, err := typed.CombinedOutput()
+	require.NoError(t, err)
+	require.Equal(t, "OK\nOK\nQUEUED\nQUEUED\n1\n1\nOK\n2\nOK\nQUEUED\n\n", string(out))
 }
 
 func TestRedisBenchmarkRunsClean(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,11 +44,10 @@ func (s valkeyGo) IncrAll(ctx context.Context, keys []string) ([]int64, error) {
 	return all, first
 }
 
-// newValkey returns a client with the defaults, except that it does not cache: for
-// that it needs CLIENT TRACKING, and refuses to begin without.
+// newValkey returns a client with the defaults, caching included.
 func newValkey(t *testing.T, addrs ...string) valkey.Client {
 	t.Helper()
-	db, err := valkey.NewClient(valkey.ClientOption{InitAddress: addrs, DisableCache: true})
+	db, err := valkey.NewClient(valkey.ClientOption{InitAddress: addrs})
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	return db
@@ -56,9 +56,6 @@ func newValkey(t *testing.T, addrs ...string) valkey.Client {
 func TestValkeyGoCluster(t *testing.T) {
 	c := startCluster(t)
 	ctx := t.Context()
-	_, err := valkey.NewClient(valkey.ClientOption{InitAddress: c.addrs()})
-	require.ErrorIs(t, err, valkey.ErrNoCache, "it says what to set")
-
 	db := newValkey(t, c.addrs()[1])
 	require.NoError(t, db.Do(ctx, db.B().Ping().Build()).Error())
 	require.Equal(t, valkey.ClientModeCluster, db.Mode())
@@ -185,6 +182,71 @@ func TestValkeyGoCluster(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, strconv.Itoa(i), got)
 		}
+	})
+
+	t.Run("client-side caching", func(t *testing.T) {
+		key := keys[7]
+		s := valkeyGo{db}
+		cached := func() valkey.ValkeyResult { return db.DoCache(ctx, db.B().Get().Key(key).Cache(), time.Minute) }
+		require.NoError(t, s.Set(ctx, key, "one"))
+		require.Eventually(t, func() bool { v := cached(); return v.IsCacheHit() }, patience, time.Millisecond)
+		for n := range 50 {
+			want := strconv.Itoa(n)
+			require.NoError(t, s.Set(ctx, key, want))
+			require.Eventually(t, func() bool {
+				got, err := cached().ToString()
+				require.NoError(t, err)
+				return got == want
+			}, time.Second, time.Millisecond, "what was cached is invalidated")
+			require.Eventually(t, func() bool { v := cached(); return v.IsCacheHit() }, patience, time.Millisecond)
+		}
+		for range 2 {
+			many := make([]valkey.CacheableTTL, 0, len(keys))
+			for _, key := range keys {
+				many = append(many, valkey.CT(db.B().Get().Key(key).Cache(), time.Minute))
+			}
+			for i, r := range db.DoMultiCache(ctx, many...) {
+				require.NoError(t, r.Error(), keys[i])
+			}
+		}
+		// A cached value goes when its time has come, with nobody asking for it.
+		require.NoError(t, db.Do(ctx, db.B().Set().Key(key).Value("soon").Px(300*time.Millisecond).Build()).Error())
+		require.Eventually(t, func() bool { got, err := cached().ToString(); return err == nil && got == "soon" }, time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return valkey.IsValkeyNil(cached().Error()) }, 2*time.Second, time.Millisecond)
+	})
+
+	t.Run("transactions", func(t *testing.T) {
+		count := func() error {
+			return db.Dedicated(func(tx valkey.DedicatedClient) error {
+				if err := tx.Do(ctx, tx.B().Watch().Key("{n}").Build()).Error(); err != nil {
+					return err
+				}
+				n, err := tx.Do(ctx, tx.B().Get().Key("{n}").Build()).AsInt64()
+				if err != nil && !valkey.IsValkeyNil(err) {
+					return err
+				}
+				r := tx.DoMulti(ctx, tx.B().Multi().Build(), tx.B().Set().Key("{n}").Value(strconv.FormatInt(n+1, 10)).Build(), tx.B().Exec().Build())
+				return r[2].Error()
+			})
+		}
+		var working sync.WaitGroup
+		for range 4 {
+			working.Go(func() {
+				for done := 0; done < 25; {
+					switch err := count(); {
+					case err == nil:
+						done++
+					case !valkey.IsValkeyNil(err):
+						t.Errorf("count: %v", err)
+						return
+					}
+				}
+			})
+		}
+		working.Wait()
+		n, err := db.Do(ctx, db.B().Get().Key("{n}").Build()).AsInt64()
+		require.NoError(t, err)
+		require.EqualValues(t, 100, n)
 	})
 
 	t.Run("shards move", func(t *testing.T) { c.countWhileShardsMove(t, valkeyGo{db}) })
