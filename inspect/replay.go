@@ -169,7 +169,7 @@ func (d *Directory) replayFrom(base snapshot.Info, to Moment, progress Progress)
 		err = &Fault{File: base.Path, Reason: err.Error()}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoBase, err)
+		return nil, fmt.Errorf("%s: %w: %w", base.Path, errNoBase, err)
 	}
 	m := &stopping{StateMachine: machine, to: to, slot: base.Header.Slot}
 	cfg := replica.Config{Identity: id, Machine: m, Rand: rand.New(rand.NewPCG(0, 0))}

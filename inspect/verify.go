@@ -183,7 +183,10 @@ func (c *Check) checkSnapshot(path string, slot uint64, newest bool, progress Pr
 	if errors.Is(err, kv.ErrRecord) || errors.Is(err, shardmaster.ErrRecord) {
 		return bad("%v", err)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 // checkLog reads the log, which goes on from a snapshot.

@@ -261,10 +261,8 @@ func TestRestoreRefusesWhatIsNoImage(t *testing.T) {
 		"kind 0":                   with(func(r [][]byte) [][]byte { r[1][0] = 0; return r }),
 		"unknown kind":             with(func(r [][]byte) [][]byte { r[1][0] = 9; return r }),
 		"reserved byte":            with(func(r [][]byte) [][]byte { r[1][2] = 1; return r }),
-		"newer format":             with(func(r [][]byte) [][]byte { r[0][4] = 3; return r }),
 		"count too large":          with(func(r [][]byte) [][]byte { r[1][4] = 3; return r }),
 		"count too small":          with(func(r [][]byte) [][]byte { r[1][4] = 1; return r }),
-		"older format":             with(func(r [][]byte) [][]byte { r[0][4] = 1; return r }),
 		"changed in the future":    with(func(r [][]byte) [][]byte { r[1][8] = 8; return r }),
 		"removed in the future":    with(func(r [][]byte) [][]byte { r[2][10] = 8; return r }),
 		"removed never":            with(func(r [][]byte) [][]byte { r[2][10] = 0; return r }),
@@ -278,6 +276,11 @@ func TestRestoreRefusesWhatIsNoImage(t *testing.T) {
 		"session with a flag":      with(func(r [][]byte) [][]byte { r[3][34] = 2; return r }),
 		"reply kept and not":       with(func(r [][]byte) [][]byte { r[3][34] = 1; return r }),
 		"end with a count":         with(func(r [][]byte) [][]byte { r[4][4] = 1; return r }),
+	}
+	for _, other := range []byte{1, 3} { // formats
+		_, err := restore(with(func(r [][]byte) [][]byte { r[0][4] = other; return r }))
+		require.ErrorContains(t, err, "a format of another release")
+		require.NotErrorIs(t, err, kv.ErrRecord, "it is not damaged")
 	}
 	for name, rs := range tests {
 		t.Run(name, func(t *testing.T) {

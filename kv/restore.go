@@ -11,8 +11,7 @@ import (
 )
 
 // ErrRecord is wrapped by the errors of [Restore] that mean a record is wrong: the
-// image was damaged, or written by a newer version. Whoever kept it has to look
-// for another one.
+// image was damaged. Whoever kept it has to look for another one.
 var ErrRecord = errors.New("record of an image is not valid")
 
 // Restore makes a store from the records of an [Image]. next returns one after the
@@ -28,7 +27,6 @@ func Restore(next func() ([]byte, error)) (*Store, error) {
 var (
 	errKind      = errors.New("unknown kind")
 	errOrder     = errors.New("out of order")
-	errFormat    = errors.New("unknown format: written by a newer version")
 	errIncorrect = errors.New("not as many keys or sessions as the end record says")
 	errEntry     = errors.New("value not allowed in an entry")
 )
@@ -69,7 +67,7 @@ func (r *restorer) record(b []byte) error {
 	switch kind {
 	case recordState:
 		if count != imageFormat {
-			in.Fail(errFormat)
+			in.Fail(record.ErrFormat)
 		}
 		r.s.slot = in.Uint64()
 		r.s.logTime = in.Int64()

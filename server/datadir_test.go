@@ -3,8 +3,10 @@ package server_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 
 	"diskv/replica"
 	"diskv/server"
+	"diskv/snapshot"
 )
 
 // stopped makes a group that has written something and does not run.
@@ -30,6 +33,43 @@ func stopped(t *testing.T, size int, changes ...func(*server.Options)) *group {
 		require.NoError(t, g.halt(i))
 	}
 	return g
+}
+
+// TestSnapshotOfAnotherReleaseIsNoDamage: a member that was started with the wrong program
+// does not take its disk for lost.
+func TestSnapshotOfAnotherReleaseIsNoDamage(t *testing.T) {
+	t.Parallel()
+	g := stopped(t, 3, func(o *server.Options) { o.Replica.SnapshotMinBytes = 1 << 10 })
+	dir := filepath.Join(g.opts[0].Dir, "snapshot")
+	info, ok, err := snapshot.Newest(dir)
+	require.NoError(t, err)
+	require.True(t, ok)
+	var records [][]byte
+	rd, err := snapshot.Open(info.Path)
+	require.NoError(t, err)
+	for {
+		b, err := rd.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		records = append(records, bytes.Clone(b))
+	}
+	require.NoError(t, rd.Close())
+	records[0][4] ^= 0x40 // the format
+	_, err = snapshot.Create(dir, info.Header, func(add func([]byte) error) error {
+		for _, r := range records {
+			if err := add(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.ErrorContains(t, g.tryStart(0), "a format of another release: start one that reads it")
+	aside, err := filepath.Glob(filepath.Join(g.opts[0].Dir, "quarantine", "*"))
+	require.NoError(t, err)
+	require.Empty(t, aside, "nothing is put aside")
 }
 
 // identity changes the bytes of a node's IDENTITY, and puts the checksum right.

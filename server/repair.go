@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"fmt"
+	"os"
+	"syscall"
 
 	"diskv/paxos"
 	"diskv/replica"
@@ -116,6 +118,9 @@ func (r *Repair) Cut(accepted bool) (kept string, err error) {
 	case r.Found == FoundSuspect && (!accepted || !r.Acceptable()):
 		return "", r.Why
 	}
+	if err := r.dir.own(); err != nil {
+		return "", err
+	}
 	report, err := wal.Repair(r.dir.walPath(), wal.Options{Quarantine: r.dir.quarantinePath()}, accepted)
 	if err != nil {
 		return "", fmt.Errorf("data directory %s: %w", r.dir.path, err)
@@ -124,6 +129,19 @@ func (r *Repair) Cut(accepted bool) (kept string, err error) {
 		return "", nil
 	}
 	return report.Cut.Kept, nil
+}
+
+// own refuses to write into a directory of another user, who could not read it then.
+func (d *dataDir) own() error {
+	info, err := os.Stat(d.identityPath())
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("data directory %s belongs to user %d, and diskvd could not read what user %d writes into it: run this as that user",
+			d.path, st.Uid, os.Geteuid())
+	}
+	return nil
 }
 
 // Close lets go of the directory.

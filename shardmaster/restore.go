@@ -11,7 +11,7 @@ import (
 )
 
 // ErrRecord is wrapped by the errors of [Restore] that mean a record is wrong: the
-// image was damaged, or written by a newer version, or is none of a shardmaster's.
+// image was damaged, or is none of a shardmaster's. One of another release is not.
 var ErrRecord = errors.New("record of a shardmaster's image is not valid")
 
 // Restore makes a machine from the records of an [Image]. next returns one after the
@@ -27,7 +27,6 @@ func Restore(next func() ([]byte, error)) (*Machine, error) {
 var (
 	errKind      = errors.New("unknown kind")
 	errOrder     = errors.New("out of order")
-	errFormat    = errors.New("unknown format: written by a newer version")
 	errIncorrect = errors.New("not as many configs or groups as the end record says")
 	errCount     = errors.New("count not allowed here")
 )
@@ -51,7 +50,7 @@ func (r *restorer) record(b []byte) error {
 	switch kind {
 	case recordState:
 		if count != imageFormat {
-			in.Fail(errFormat)
+			in.Fail(record.ErrFormat)
 		}
 		r.m.slot, r.m.logTime = in.Uint64(), in.Int64()
 	case recordConfig:

@@ -90,6 +90,8 @@ func logRows(l *inspect.LogInfo, bytes int64) [][]string {
 	}
 	end := "not closed cleanly"
 	switch {
+	case l.Suspect && l.Cut == "":
+		end = "SUSPECT END, which an earlier start has cut off"
 	case l.Suspect:
 		end = "SUSPECT END: " + l.Cut
 	case l.Torn:

@@ -99,6 +99,15 @@ func TestRepairOfATornEnd(t *testing.T) {
 	require.Equal(t, exitTorn, call("", "verify", dir).status, "nothing was changed")
 	require.Empty(t, kept(t, dir))
 
+	// Who is root must not leave files that diskvd cannot read.
+	if id := filepath.Join(dir, "IDENTITY"); os.Geteuid() == 0 {
+		require.NoError(t, os.Chown(id, 1, -1))
+		foreign := call("", "repair", dir)
+		require.Equal(t, exitFailure, foreign.status)
+		require.Contains(t, foreign.stderr, "belongs to user 1, and diskvd could not read what user 0 writes into it: run this as that user")
+		require.NoError(t, os.Chown(id, 0, -1))
+	}
+
 	done := call("", "repair", dir)
 	require.Equal(t, result{status: exitOK, stdout: done.stdout}, done)
 	require.Contains(t, done.stdout, "5 bytes at the end cut off, and kept in "+filepath.Join(dir, "quarantine"))

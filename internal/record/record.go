@@ -51,9 +51,13 @@ func ReadHead(r *wire.Reader) (kind byte, count uint32) {
 	return kind, r.Uint32()
 }
 
+// ErrFormat says that an image has a format that this release does not read. It is not
+// damaged.
+var ErrFormat = errors.New("the image has a format of another release: start one that reads it")
+
 // Each calls take with every record that next returns, which ends with io.EOF; a
 // record is not used after the next call. The error names the record. It wraps that
-// of next, or invalid and the error of take.
+// of next, or that of take and, unless it is ErrFormat, invalid.
 func Each(next func() ([]byte, error), invalid error, take func(record []byte) error) error {
 	for n := uint64(0); ; n++ {
 		b, err := next()
@@ -63,7 +67,10 @@ func Each(next func() ([]byte, error), invalid error, take func(record []byte) e
 		if err != nil {
 			return fmt.Errorf("record %d: %w", n, err)
 		}
-		if err := take(b); err != nil {
+		switch err := take(b); {
+		case errors.Is(err, ErrFormat):
+			return fmt.Errorf("record %d: %w", n, err)
+		case err != nil:
 			return fmt.Errorf("record %d: %w: %w", n, invalid, err)
 		}
 	}
