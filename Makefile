@@ -23,7 +23,7 @@ RACE_PACKAGES := ./wal/... ./snapshot/... ./server/... ./client/... ./inspect/..
 MODULES := tests/compat tests/bench/load
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race fuzz sim sim-groups explore mutate crash crashreplay lab nonsense compat load load-test bench bench-compare lint fmt tidy clean
+.PHONY: help build test race fuzz sim sim-groups explore mutate crash crashreplay crashstates lab nonsense compat load load-test bench bench-compare lint fmt tidy clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ crash: ## kill -9 real processes, KILLS (20) times
 
 crashreplay: build ## run five real processes into every kind of fault for DURATION (2m), SEED=n for certain faults
 	$(BIN)/crashreplay run --scenario $(SCENARIO) --members 5 --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+
+crashstates: build ## start from every state that a power cut may leave of a disk (12,000 and more)
+	$(BIN)/crashreplay enumerate --quiet
 
 lab: ## run the scenarios of the labs on real processes, TIMES (1) times
 	$(GO) test ./tests/lab -count=$(TIMES) -timeout 120m
