@@ -16,6 +16,7 @@ const (
 	errOffset        = "ERR offset is out of range"
 	errNoSuchKey     = "ERR no such key"
 	errSameKey       = "ERR source and destination objects are the same"
+	errPattern       = "ERR it takes too long to match keys with the pattern: use a simpler one"
 	errRangeLimit    = "ERR LIMIT has to be positive"
 	errShard         = "ERR Invalid slot"
 	errShardOrCount  = "ERR Invalid slot or number of keys"

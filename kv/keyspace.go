@@ -45,7 +45,8 @@ func flush(c *call) {
 }
 
 // What KEYS may do, so that it keeps nobody waiting for more than some tens of
-// milliseconds: who has more keys than that wants SCAN.
+// milliseconds: who has more keys than that wants SCAN. Every replica has to agree, since
+// it may be part of a transaction: changing the numbers is a new format.
 const (
 	keysMaxLooked = 200_000  // keys
 	keysMaxReply  = 16 << 20 // bytes
@@ -69,17 +70,22 @@ func keys(c *call) {
 	var found []byte // encoded
 	n, looked := 0, 0
 	tooMany := false
+	g := glob{pattern: pattern, steps: maxMatchSteps}
 	c.s.shards.ascendPrefix(first, last, prefix, func(it item) bool {
 		looked++
 		tooMany = looked > keysMaxLooked || len(found) > keysMaxReply
-		if !tooMany && match(pattern, it.key()) && c.alive(it.expiry) {
+		if !tooMany && g.match(it.key()) && c.alive(it.expiry) {
 			found = resp.AppendBulk(found, it.key())
 			n++
 		}
-		return !tooMany && !c.open
+		return !tooMany && !c.open && !g.spent()
 	})
-	if tooMany {
+	switch {
+	case tooMany:
 		c.fail(errTooManyKeys)
+		return
+	case g.spent():
+		c.fail(errPattern)
 		return
 	}
 	c.out = append(resp.AppendArray(c.out, n), found...)

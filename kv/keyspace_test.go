@@ -51,6 +51,22 @@ func TestKeysIsBounded(t *testing.T) {
 	require.Equal(t, "*0\r\n", m.do("KEYS {b}*"))
 }
 
+func TestPatternsAreBounded(t *testing.T) {
+	m := newMachine(t)
+	for i := range 20 {
+		m.doArgs([][]byte{[]byte("SET"), fmt.Appendf(nil, "{a}%d%s", i, strings.Repeat("a", 60<<10)), []byte("v")})
+	}
+	slow := []byte("*" + strings.Repeat("a", 30<<10) + "b")
+	const refused = "-ERR it takes too long to match keys with the pattern: use a simpler one\r\n"
+	began := time.Now()
+	require.Equal(t, refused, m.doArgs([][]byte{[]byte("KEYS"), slow}))
+	require.Equal(t, refused, m.doArgs([][]byte{[]byte("SCAN"), []byte("0"), []byte("MATCH"), slow}))
+	class := []byte("*[" + strings.Repeat("b", 1<<20) + "]")
+	require.Equal(t, refused, m.doArgs([][]byte{[]byte("KEYS"), class}))
+	require.Less(t, time.Since(began), 5*time.Second)
+	require.Contains(t, m.do("KEYS *a"), "*20\r\n")
+}
+
 func TestKeysLooksOnlyAtWhatBeginsLikeThePattern(t *testing.T) {
 	m := newMachine(t)
 	for i := range 500 {

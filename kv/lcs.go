@@ -5,7 +5,8 @@ import (
 )
 
 // maxTable is how many bytes the table of an LCS has at most, whatever values may have:
-// all other commands of the group wait while it is filled.
+// all other commands of the group wait while it is filled. Every replica has to agree:
+// changing the number is a new format.
 const maxTable = 64 << 20
 
 // lcs is LCS key1 key2 [LEN] [IDX] [MINMATCHLEN n] [WITHMATCHLEN]: the longest common

@@ -29,6 +29,7 @@ func scan(c *call) {
 	next := uint64(0)
 	last := shard.ID(0)
 	from, key := c.s.cursors.position(o.cursor)
+	g := glob{pattern: o.pattern, steps: maxMatchSteps}
 	c.s.shards.ascend(from, key, func(id shard.ID, it item) bool {
 		if looked == o.count || len(keys) > scanMaxReply {
 			if id != last {
@@ -45,12 +46,16 @@ func scan(c *call) {
 		if it.expiry != 0 && it.expiry <= c.now {
 			return true
 		}
-		if o.anyType && (o.pattern == nil || match(o.pattern, it.key())) {
+		if o.anyType && (o.pattern == nil || g.match(it.key())) {
 			keys = resp.AppendBulk(keys, it.key())
 			n++
 		}
-		return true
+		return !g.spent()
 	})
+	if g.spent() {
+		c.fail(errPattern)
+		return
+	}
 	c.out = resp.AppendArray(c.out, 2)
 	c.out = resp.AppendBulkString(c.out, strconv.FormatUint(next, 10))
 	c.out = resp.AppendArray(c.out, n)

@@ -105,6 +105,13 @@ func TestRedisToolsOnACluster(t *testing.T) {
 		require.Equal(t, len(all), strings.Count(out, "PONG"), out)
 	})
 
+	t.Run("FLUSHALL of all groups", func(t *testing.T) {
+		require.Equal(t, "OK", tool(t, first, "redis-cli", "-c", "flushall"), "a follower names the leader")
+		out := program(t, "redis-cli", "--cluster", "call", first.Addr, "flushall", "--cluster-only-masters")
+		require.Equal(t, 2, strings.Count(out, "OK"), out)
+		require.Contains(t, program(t, "redis-cli", "--cluster", "info", last.Addr), "[OK] 0 keys in 2 masters.")
+	})
+
 	t.Run("redis-benchmark --cluster", func(t *testing.T) {
 		requireCleanBenchmark(t, first, "--cluster", "-t", "set,get,incr", "-c", "20", "-n", "10000", "-r", "10000")
 		out := requireCleanBenchmark(t, last, "--cluster", "-t", "set,get,mset", "-c", "20", "-n", "20000", "-P", "16")
