@@ -30,6 +30,8 @@ const (
 func outlookOf(s *Status, leader string) outlook {
 	size, leads := s.Identity.Size, s.Members != nil
 	switch {
+	case s.Role == "forming":
+		return outlook{State: groupStopped, Text: "Nothing is answered yet. " + sentence(s.Why)}
 	case !s.HasLeader:
 		return outlook{State: groupStopped, Text: "Stopped: nothing is answered. " + sentence(s.Why)}
 	case !leads:

@@ -48,6 +48,9 @@ func TestWhatTheGroupCanStillLose(t *testing.T) {
 	s.Identity.Size, s.Disks = 3, []replica.DiskStatus{voter, voter, voter}
 	s.Why = "no leader: fewer than 2 of 3 members can be reached"
 	require.Equal(t, outlook{State: groupStopped, Text: "Stopped: nothing is answered. No leader: fewer than 2 of 3 members can be reached."}, outlookOf(&s, ""))
+	s.Role, s.Why = "forming", "the group has not formed: waiting for all 3 members to be started with --bootstrap"
+	require.Equal(t, "Nothing is answered yet. The group has not formed: waiting for all 3 members to be started with --bootstrap.", outlookOf(&s, "").Text)
+	s.Role = "follower"
 	s.HasLeader, s.Leader = true, 2
 	require.Equal(t, outlook{State: groupUnknown, Text: "Member 2 leads, at c:3. It hears all members and knows what the group can still lose."}, outlookOf(&s, "c:3"))
 }
