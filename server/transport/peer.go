@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -189,6 +190,8 @@ func (p *peer) serve(conn net.Conn) error {
 	if p.queue.takeDropped() {
 		p.reportLost()
 	}
+	p.queue.writeAtOnce(p.writesAtOnce(conn))
+	defer p.queue.writeAtOnce(nil)
 	var err error
 	for running := true; running; {
 		select {
@@ -218,8 +221,7 @@ func (p *peer) write(conn net.Conn, stop <-chan struct{}) error {
 	var pieces []piece
 	var buf []byte
 	for {
-		pieces = p.queue.next(pieces[:0])
-		buf = buf[:0]
+		buf, pieces = p.queue.next(buf[:0], pieces[:0])
 		for _, piece := range pieces {
 			buf = appendFrame(buf, kindOf(piece.lane), piece.last, piece.body)
 		}
@@ -231,6 +233,9 @@ func (p *peer) write(conn net.Conn, stop <-chan struct{}) error {
 			case <-stop:
 				return nil
 			case <-timer.C:
+				if !p.queue.claim() {
+					continue
+				}
 				buf = appendFrame(buf, kindAlive, true, nil)
 			}
 		}
@@ -240,6 +245,28 @@ func (p *peer) write(conn net.Conn, stop <-chan struct{}) error {
 		p.sent.Add(uint64(len(buf)))
 		p.queue.wrote()
 		timer.Reset(quiet)
+	}
+}
+
+// writesAtOnce returns a function that writes to a connection without waiting, or nil if
+// there is no such way. It must not be used beside another write: a frame would be
+// divided.
+func (p *peer) writesAtOnce(conn net.Conn) func(frame []byte) int {
+	sc, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil // closed already; the writer will hear of it
+	}
+	return func(frame []byte) int {
+		n := 0
+		// A failure is left to the writer, who meets it as well.
+		_ = raw.Control(func(fd uintptr) { n, _ = syscall.Write(int(fd), frame) })
+		n = max(n, 0)
+		p.sent.Add(uint64(n))
+		return n
 	}
 }
 

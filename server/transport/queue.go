@@ -12,6 +12,12 @@ type queue struct {
 	dropped bool // something was dropped since the last takeDropped
 	writing bool // what next returned has not been written yet
 	waiting []chan struct{}
+
+	// atOnce, if it is set, writes as much of a frame as the connection takes without
+	// waiting, and returns how much that was. What it began is the writer's to end.
+	atOnce func(frame []byte) int
+	frame  []byte // scratch for atOnce
+	rest   []byte // of a frame that was begun at once
 }
 
 // lane is one ordered queue of payloads.
@@ -51,6 +57,10 @@ func newQueue(controlBytes, bulkBytes int) *queue {
 // than the room.
 func (q *queue) add(to Lane, payload []byte) {
 	q.mu.Lock()
+	if q.addAtOnce(to, payload) {
+		q.mu.Unlock()
+		return
+	}
 	l := &q.lanes[to-LaneControl]
 	full := len(l.waiting) > 0 && l.bytes+len(payload)+perPayload > l.limit
 	if full {
@@ -68,6 +78,37 @@ func (q *queue) add(to Lane, payload []byte) {
 	}
 }
 
+// maxAtOnce is how large a payload may be that is written by who sends it.
+const maxAtOnce = 64 << 10
+
+// addAtOnce writes a payload without handing it to the writer, if nothing is before it
+// and the connection takes it. That spares it one wait for a processor. It reports
+// whether the payload is on its way.
+func (q *queue) addAtOnce(to Lane, payload []byte) bool {
+	if q.atOnce == nil || q.busy() || len(payload) > maxAtOnce {
+		return false
+	}
+	q.frame = appendFrame(q.frame[:0], kindOf(to), true, payload)
+	n := q.atOnce(q.frame)
+	if n > 0 && n < len(q.frame) {
+		q.rest = append(q.rest, q.frame[n:]...)
+		poke(q.ready)
+	}
+	return n > 0
+}
+
+// writeAtOnce sets how payloads may be written without the writer; nil: not at all.
+func (q *queue) writeAtOnce(write func(frame []byte) int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.atOnce = write
+}
+
+// busy tells whether something waits or is being written.
+func (q *queue) busy() bool {
+	return q.writing || len(q.rest) > 0 || len(q.lanes[0].waiting) > 0 || len(q.lanes[1].waiting) > 0
+}
+
 // dropUncut drops everything but a payload that was begun: its other frames are
 // under way.
 func (l *lane) dropUncut() {
@@ -83,12 +124,15 @@ func (l *lane) dropUncut() {
 	}
 }
 
-// next takes what is to be written next: what waits on LaneControl, up to about
-// a frame in all, and then what waits on LaneBulk up to the same measure, at
-// least one piece. [queue.wrote] is to be called when it is written.
-func (q *queue) next(pieces []piece) []piece {
+// next takes what is to be written next: the rest of a frame that was begun, appended
+// to dst; what waits on LaneControl, up to about a frame in all; and then what waits on
+// LaneBulk up to the same measure, at least one piece. [queue.wrote] is to be called when
+// it is written.
+func (q *queue) next(dst []byte, pieces []piece) ([]byte, []piece) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	dst = append(dst, q.rest...)
+	q.rest = q.rest[:0]
 	size := 0
 	for i := range q.lanes {
 		l := &q.lanes[i]
@@ -107,11 +151,22 @@ func (q *queue) next(pieces []piece) []piece {
 			}
 		}
 	}
-	q.writing = len(pieces) > 0
-	return pieces
+	q.writing = len(dst) > 0 || len(pieces) > 0
+	return dst, pieces
 }
 
-// wrote says that what next returned was written.
+// claim has everybody wait for the writer, unless something is there for it already.
+func (q *queue) claim() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.busy() {
+		return false
+	}
+	q.writing = true
+	return true
+}
+
+// wrote says that what next returned, or was claimed for, was written.
 func (q *queue) wrote() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -124,6 +179,8 @@ func (q *queue) clear() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.writing = false
+	q.dropped = q.dropped || len(q.rest) > 0
+	q.rest = nil
 	for i := range q.lanes {
 		l := &q.lanes[i]
 		q.dropped = q.dropped || len(l.waiting) > 0
@@ -160,7 +217,7 @@ func (q *queue) idle() <-chan struct{} {
 }
 
 func (q *queue) wakeIfIdle() {
-	if q.writing || len(q.lanes[0].waiting) > 0 || len(q.lanes[1].waiting) > 0 {
+	if q.busy() {
 		return
 	}
 	for _, c := range q.waiting {
