@@ -58,6 +58,7 @@ type client struct {
 	run      batch
 	submit   input // of run
 	runBytes int
+	runHeld  int // what the replies of its writes may have; see maxHeld
 }
 
 func newClient(n *Node, conn net.Conn) *client {
@@ -237,6 +238,13 @@ func (c *client) execute(args [][]byte) {
 	if len(c.run.reqs) > 0 && (c.run.write != p.write || c.run.stale != stale) || len(c.passedOn.cmds) > 0 {
 		c.finishRun()
 	}
+	if p.write {
+		held := c.node.mayReturn(p.spec)
+		if c.runHeld += held; c.runHeld > maxHeld {
+			c.finishRun()
+			c.runHeld = held
+		}
+	}
 	c.run.write, c.run.stale = p.write, stale
 	req := request{batch: &c.run, encoded: p.encoded, shard: p.shard, keyed: p.keyed, count: count}
 	if c.tracker != nil {
@@ -310,6 +318,8 @@ func (c *client) finishRun() {
 			c.out = c.out[:start]
 		} else if !c.flush() {
 			c.quit = true
+		}
+		if c.quit {
 			break
 		}
 	}
@@ -318,7 +328,7 @@ func (c *client) finishRun() {
 	if cap(run.reqs) > keptRun {
 		run.reqs = nil
 	}
-	c.runBytes = 0
+	c.runBytes, c.runHeld = 0, 0
 }
 
 // outcomes answers the requests of the run that have come back executed or refused, and
@@ -345,8 +355,16 @@ func (c *client) outcomes() int {
 		if run.write {
 			c.wrote = max(c.wrote, req.slot)
 		}
+		c.relieve()
 	}
 	return len(run.reqs)
+}
+
+// relieve sends the replies that are ready, if they are many.
+func (c *client) relieve() {
+	if len(c.out) >= maxReplies && c.mute == muteNothing && !c.flush() {
+		c.quit = true
+	}
 }
 
 // wordsOf returns a request as the client sent it, as far as that is known.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"diskv/internal/resp"
+	"diskv/kv"
 )
 
 // forwarding is a run of commands of one client that are to be executed by another
@@ -17,6 +18,7 @@ type forwarding struct {
 	write []bool
 	count []counting
 	bytes int
+	held  int      // what the replies may have; see maxHeld
 	keys  [][]byte // that the client may take the replies for
 }
 
@@ -45,9 +47,14 @@ func (c *client) forwards() bool { return c.node.forwardLinks != nil && !c.forwa
 // forward adds a command to those that are passed on together.
 func (c *client) forward(addr string, args [][]byte, write bool, count counting) {
 	f := &c.passedOn
-	if len(c.run.reqs) > 0 || f.addr != addr || len(f.cmds) >= maxRun || f.bytes >= maxRunBytes {
+	held := 0
+	if s, ok := kv.Find(args); ok {
+		held = c.node.mayReturn(s)
+	}
+	if len(c.run.reqs) > 0 || f.addr != addr || len(f.cmds) >= maxRun || f.bytes >= maxRunBytes || f.held+held > maxHeld {
 		c.finishRun()
 	}
+	f.held += held
 	f.addr = addr
 	encoded := resp.AppendCommand(nil, args...)
 	f.cmds, f.write = append(f.cmds, encoded), append(f.write, write)
@@ -71,10 +78,12 @@ func (c *client) finishForward() {
 		start := len(c.out)
 		if i < len(replies) {
 			c.answerForwarded(ctx, f.cmds[i], f.write[i], replies[i])
+			replies[i] = resp.Value{}
 		} else {
 			c.unanswered(f.addr, f.write[i], err)
 		}
 		f.count[i].done(isError(c.out[start:]))
+		c.relieve()
 	}
 	c.untracked(f.keys)
 	*f = forwarding{}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/server"
 )
 
 // TestReadOnlyConnectionsReadOfFollowers: only a connection that has said READONLY gets
@@ -108,10 +110,41 @@ func TestRecoveringMemberAnswersNoReads(t *testing.T) {
 	require.Eventually(t, func() bool { return c.do("GET foo") == `"bar"` || follower == g.leader() }, patience, 5*time.Millisecond, "when it is back")
 }
 
+// TestRepliesOfWritesTakeBoundedMemory: those that return values are executed few at a
+// time, as are reads that another member has to answer.
+func TestRepliesOfWritesTakeBoundedMemory(t *testing.T) {
+	g := startGroup(t, 3, forwarding, func(o *server.Options) {
+		o.MaxValueBytes = 1 << 20
+		o.Replica.RequestTimeout, o.Replica.ElectionTimeout = 3*patience, 3*time.Second
+	})
+	leader := g.leader()
+	const size, times = 1 << 20, 1000
+	require.Equal(t, "OK", g.dial(leader).args("SET", "k", strings.Repeat("v", size)))
+	for at, line := range map[int]string{leader: "GETEX k PERSIST\r\n", (leader + 1) % 3: "GET k\r\n"} {
+		c := g.dial(at)
+		c.Timeout = 3 * patience
+		require.NoError(t, c.SendRaw(strings.Repeat(line, times), times))
+		most := uint64(0)
+		for i := range times {
+			v, err := c.Receive()
+			require.NoError(t, err)
+			require.Len(t, v.Str, size, "%.100q", v.Str)
+			if i%16 == 0 {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapInuse)
+			}
+		}
+		require.Less(t, most, uint64(times*size), "%s: not even the replies alone", strings.TrimSpace(line))
+	}
+}
+
 // TestRepliesOfOneRunTakeBoundedMemory: a client that asks for a gigabyte in one piece
 // gets it, and the server never holds all of it.
 func TestRepliesOfOneRunTakeBoundedMemory(t *testing.T) {
-	g := startGroup(t, 3)
+	g := startGroup(t, 3, func(o *server.Options) {
+		o.Replica.RequestTimeout, o.Replica.ElectionTimeout = 3*patience, 3*time.Second
+	})
 	leader := g.leader()
 	const size, reads = 4 << 20, 300
 	value := strings.Repeat("v", size)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
 	"diskv/shard"
@@ -59,6 +60,24 @@ func (b *batch) submit(r *replica.Replica) {
 			r.ReadWithin(req, req.encoded, &b.allow)
 		}
 	}
+}
+
+// maxHeld bounds the replies of commands that cannot be executed in parts when they turn
+// out large, as reads can: those of writes that return values, and those that another
+// member sends. Each counts as if it were as large as it can be.
+const maxHeld = 64 << 20
+
+// mayReturn returns how large the reply of a command on keys can be, but for a command
+// that asks for several values; zero if it is small in any case.
+func (n *Node) mayReturn(s *kv.Spec) int {
+	switch s.Name {
+	case "getdel", "getex", "getset", "diskv.once", "diskv.exec":
+		return n.opts.MaxValueBytes
+	}
+	if s.Flags&kv.ReadOnly != 0 {
+		return n.opts.MaxValueBytes
+	}
+	return 0
 }
 
 // readApplied answers a stale read at once. What is applied was carried out before.
