@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/bits"
+	"strings"
 	"time"
 
 	"diskv/paxos"
@@ -410,6 +411,9 @@ func (c *checker) executed(m *machine, command, reply []byte) {
 		return
 	case c.w.service == paxos.ServiceSharded:
 		c.w.moves.executed(m, op)
+		if op.verb == verbTransact && !strings.HasPrefix(op.token, number(c.w.id)+"-") {
+			c.w.mark(MarkTransactionMoved)
+		}
 	}
 	refused := isError(reply)
 	switch {
@@ -434,7 +438,7 @@ func (c *checker) executed(m *machine, command, reply []byte) {
 // then applied a slot.
 func (c *checker) answered(a *attempt, applied paxos.Slot, refused bool) {
 	op := a.op
-	if op.reads() {
+	if a.reads() {
 		if applied < a.floor {
 			c.w.fail("client %d: %v was answered from the state of slot %d; slot %d had been applied before it was asked",
 				op.client, op, applied, a.floor)

@@ -108,7 +108,7 @@ func TestChecksBite(t *testing.T) {
 			name: "a refused command answered as executed",
 			wreck: func(o *replica.Output) {
 				for i, r := range o.Replies {
-					if r.Outcome == replica.NotLeader && !r.Token.(*attempt).op.reads() {
+					if r.Outcome == replica.NotLeader && !r.Token.(*attempt).reads() {
 						o.Replies[i].Outcome, o.Replies[i].Data = replica.Done, []byte("+OK\r\n")
 					}
 				}
@@ -119,7 +119,7 @@ func TestChecksBite(t *testing.T) {
 			name: "a read of a state that is old",
 			wreck: func(o *replica.Output) {
 				for i, r := range o.Replies {
-					if r.Outcome == replica.Done && r.Token.(*attempt).op.reads() {
+					if r.Outcome == replica.Done && r.Token.(*attempt).reads() {
 						o.Replies[i].Data = []byte("_\r\n")
 					}
 				}

@@ -37,11 +37,14 @@ type client struct {
 type attempt struct {
 	client *client
 	op     *operation
+	phase  int
 	at     *group
 	to     paxos.ReplicaID
 	floor  paxos.Slot // what any member had applied when this was sent
 	ended  bool       // answered, or given up
 }
+
+func (a *attempt) reads() bool { return a.op.phaseReads(a.phase) }
 
 func newClient(w *world, id int) *client {
 	at := w.stores[id%len(w.stores)]
@@ -91,7 +94,7 @@ func (c *client) send() {
 	w, g := c.w, c.at
 	op := c.op
 	op.tries++
-	a := &attempt{client: c, op: op, at: g, to: c.target, floor: g.check.highest}
+	a := &attempt{client: c, op: op, phase: op.phase, at: g, to: c.target, floor: g.check.highest}
 	c.try = a
 	g.printf("client %d: %v, to member %d, attempt %d", c.id, op, c.target, op.tries)
 	if w.calm || !c.dice.chance(g.plan.loss/2) {
@@ -134,8 +137,8 @@ func (c *client) noAnswer(a *attempt) {
 	a.ended = true
 	c.elsewhere()
 	op := a.op
-	if op.reads() || op.once {
-		op.unsure = true
+	if a.reads() || op.once {
+		op.unsure = op.unsure || !a.reads()
 		c.again()
 		return
 	}
@@ -231,7 +234,7 @@ func (c *client) late(op *operation) {
 			}
 			if leader := at.leader(); leader != nil && !w.calm {
 				at.printf("a late copy of %v comes to member %d", op, leader.id)
-				leader.request(&attempt{client: c, op: op, at: at, to: leader.id, ended: true})
+				leader.request(&attempt{client: c, op: op, phase: op.phase, at: at, to: leader.id, ended: true})
 			}
 		})
 	}
@@ -266,7 +269,16 @@ func (c *client) done(a *attempt, data []byte, logTime int64) {
 		w.fail("client %d: %v: %s", c.id, op, bytes.TrimSpace(data))
 		return
 	}
+	if op.verb == verbTransact && op.phase < phaseExec {
+		c.onward(op, data)
+		return
+	}
 	op.ret, op.reply = w.now, string(data)
+	if op.verb == verbTransact && op.changedNothing() {
+		w.mark(MarkTransactionFailed)
+	} else if op.verb == verbTransact {
+		w.mark(MarkTransactionDone)
+	}
 	switch {
 	case op.once && op.unsure:
 		w.mark(MarkRetryAnswered)
@@ -280,6 +292,31 @@ func (c *client) done(a *attempt, data []byte, logTime int64) {
 		}
 	}
 	c.finish()
+}
+
+// onward goes on with the next phase of a transaction, wherever its key is by then.
+func (c *client) onward(op *operation, data []byte) {
+	v, err := parseReply(data)
+	if err != nil {
+		c.w.fail("client %d: %v: %v", c.id, op, err)
+		return
+	}
+	if op.phase == phaseWatch {
+		op.token = string(v.Str)
+	} else {
+		op.arg = string(v.Str)
+	}
+	op.phase++
+	c.try = nil
+	wait := c.w.load.think / 4
+	if c.w.moves != nil && !c.w.calm && c.dice.chance(0.1) {
+		wait = 3 * c.w.load.change // the key goes elsewhere, and perhaps comes back
+	}
+	c.w.after(c.dice.around(wait), func() {
+		if c.op == op {
+			c.send()
+		}
+	})
 }
 
 // finish goes on to the next operation.

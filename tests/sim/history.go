@@ -45,6 +45,14 @@ func (o *operation) step(v value) (bool, value) {
 		n, _ := strconv.ParseInt(v.text, 10, 64)
 		n++
 		return is(resp.AppendInt(b[:0], n)), value{text: strconv.FormatInt(n, 10), there: true}
+	case verbTransact:
+		if o.changedNothing() {
+			return true, v // as it may whenever somebody else has changed something nearby
+		}
+		n, _ := strconv.ParseInt(v.text, 10, 64)
+		text := strconv.FormatInt(n+1, 10)
+		want := resp.AppendBulkString(resp.AppendSimple(resp.AppendArray(b[:0], 2), "OK"), text)
+		return o.result() == string(want), value{text: text, there: true}
 	default:
 		if v.volatile && o.reply == string(resp.AppendNull(b[:0])) {
 			return true, value{}
@@ -55,6 +63,17 @@ func (o *operation) step(v value) (bool, value) {
 		return is(resp.AppendBulkString(nil, v.text)), v
 	}
 }
+
+// result is the reply, or, if the client has not got it, what the log says that it was.
+func (o *operation) result() string {
+	if o.ret == never {
+		return o.outcome
+	}
+	return o.reply
+}
+
+// changedNothing tells whether a transaction was not executed, since its key had changed.
+func (o *operation) changedNothing() bool { return o.result() == string(resp.AppendNull(nil)) }
 
 var modelSeed = maphash.MakeSeed()
 

@@ -59,6 +59,8 @@ const (
 	MarkOverloaded                     // a request was refused by a leader
 	MarkUnknown                        // a request got no outcome
 	MarkClientTimeout                  // a client gave up an answer
+	MarkTransactionDone                // a transaction was executed
+	MarkTransactionFailed              // ... was not, since what it depends on had changed
 	MarkRetryAnswered                  // an operation of a session was answered on a retry
 	MarkFrozen                         // a process stood still, and its clock with it
 	MarkDiskLost                       // a member lost its disk
@@ -112,6 +114,7 @@ const (
 	MarkPulledFromFollower   // a chunk came from a member that did not lead
 	MarkPulledTooEarly       // a chunk was asked for of a member that had not taken the config
 	MarkPulledTooLate        // ... that had let go of the shards
+	MarkTransactionMoved     // a transaction came to a group that had not given its token
 	MarkCallLost             // a message between groups was lost
 	MarkCallDoubled          // a request between groups came twice
 	MarkApart                // a group was cut off from all others
@@ -147,8 +150,8 @@ var markNames = [markCount]string{
 	MarkWriteDone: "write done", MarkReadDone: "read done", MarkReadDoneLease: "read done by lease",
 	MarkTimeEntry: "time entry", MarkExpired: "expiry seen", MarkNotLeader: "not leader",
 	MarkOverloaded: "overloaded", MarkUnknown: "unknown", MarkClientTimeout: "client timeout",
-	MarkRetryAnswered: "retry answered",
-	MarkFrozen:        "frozen", MarkDiskLost: "disk lost", MarkDiskDamaged: "disk damaged",
+	MarkRetryAnswered: "retry answered", MarkTransactionDone: "transaction done", MarkTransactionFailed: "transaction failed",
+	MarkFrozen: "frozen", MarkDiskLost: "disk lost", MarkDiskDamaged: "disk damaged",
 	MarkLostAgain: "lost while recovering", MarkSecondLost: "second disk lost",
 	MarkLostBootstrap: "lost with bootstrap", MarkOldCopy: "old copy put back", MarkOldCopyFound: "old copy found out",
 	MarkFork: "forked copy put back", MarkForkFound: "forked copy found out",
@@ -164,7 +167,7 @@ var markNames = [markCount]string{
 	MarkDiedBetweenBatches: "died between batches", MarkStray: "stray proposal", MarkReleased: "released", MarkReleasedAfterRestart: "released after a restart",
 	MarkMovedBack: "moved back", MarkGiverCrashed: "giver crashed", MarkTakerCrashed: "taker crashed",
 	MarkDiskLostInMove: "disk lost in a move", MarkPulledFromFollower: "pulled from a follower",
-	MarkPulledTooEarly: "pulled too early", MarkPulledTooLate: "pulled too late", MarkCallLost: "call lost",
+	MarkPulledTooEarly: "pulled too early", MarkPulledTooLate: "pulled too late", MarkTransactionMoved: "transaction moved", MarkCallLost: "call lost",
 	MarkCallDoubled: "call doubled", MarkApart: "group cut off", MarkHalted: "group halted", MarkServedElsewhere: "served elsewhere",
 	MarkRedirected: "redirected", MarkAwaited: "awaited", MarkRefusedInLog: "refused in the log",
 	MarkRetryElsewhere: "retry answered elsewhere", MarkSessionAhead: "session ahead", MarkLateRefused: "late copy refused",

@@ -266,10 +266,10 @@ func (n *node) request(a *attempt) bool {
 		if n.redirect(a) {
 			return
 		}
-		if a.op.reads() {
-			r.Read(a, a.op.encode())
+		if a.reads() {
+			r.Read(a, a.op.encode(a.phase))
 		} else {
-			r.Propose(a, a.op.encode())
+			r.Propose(a, a.op.encode(a.phase))
 		}
 	})
 	return true

@@ -21,6 +21,7 @@ const (
 	verbAppend
 	verbDelete
 	verbIncr
+	verbTransact // watch, get, and set to one more if nobody has changed it
 )
 
 // operation is one operation of a client, as the history keeps it.
@@ -31,6 +32,8 @@ type operation struct {
 	key    string
 	arg    string
 	ttl    time.Duration // of verbPutFor
+	token  string        // of verbTransact; arg is what was read
+	phase  int           // of verbTransact
 
 	once    bool // in a session
 	session kv.SessionID
@@ -52,11 +55,33 @@ const never = time.Duration(math.MaxInt64)
 
 func (o *operation) reads() bool { return o.verb == verbGet }
 
+// phaseReads tells whether a phase of the operation changes nothing.
+func (o *operation) phaseReads(phase int) bool {
+	return o.reads() || o.verb == verbTransact && phase < phaseExec
+}
+
 func (o *operation) shard() shard.ID { return shard.Of([]byte(o.key)) }
 
-// args returns the operation as a Redis command.
-func (o *operation) args() []string {
+// The phases of verbTransact: two reads, and then the write. Other operations have
+// the first alone.
+const (
+	phaseWatch = iota
+	phaseGet
+	phaseExec
+)
+
+// args returns a phase of the operation as a Redis command.
+func (o *operation) args(phase int) []string {
 	switch o.verb {
+	case verbTransact:
+		if phase == phaseGet {
+			break
+		}
+		if phase == phaseWatch {
+			return []string{"DISKV.WATCH", o.key}
+		}
+		n, _ := strconv.ParseInt(o.arg, 10, 64) // what was read
+		return []string{"DISKV.EXEC", o.key, "1", o.token, o.key, "3", "SET", o.key, strconv.FormatInt(n+1, 10), "2", "GET", o.key}
 	case verbPut:
 		return []string{"SET", o.key, o.arg}
 	case verbPutFor:
@@ -67,9 +92,8 @@ func (o *operation) args() []string {
 		return []string{"DEL", o.key}
 	case verbIncr:
 		return []string{"INCR", o.key}
-	default:
-		return []string{"GET", o.key}
 	}
+	return []string{"GET", o.key}
 }
 
 // minLimit is the limit on a value's size that the first operation carries. The
@@ -77,20 +101,20 @@ func (o *operation) args() []string {
 // which operation a command is of.
 const minLimit = 1 << 20
 
-// encode returns the operation as it goes through the log, or into a query.
-func (o *operation) encode() []byte {
+// encode returns a phase of the operation as it goes through the log, or into a query.
+func (o *operation) encode(phase int) []byte {
 	cmd := kv.Command{MaxValue: minLimit + uint32(o.number)}
-	if o.once {
+	if o.once && !o.phaseReads(phase) {
 		cmd.Session, cmd.Seq = o.session, o.seq
 	}
-	for _, a := range o.args() {
+	for _, a := range o.args(phase) {
 		cmd.Args = append(cmd.Args, []byte(a))
 	}
 	return cmd.Append(nil)
 }
 
 func (o *operation) String() string {
-	s := fmt.Sprint(o.args())
+	s := fmt.Sprint(o.args(o.phase))
 	if o.once {
 		s += fmt.Sprintf(" as operation %d of session %v", o.seq, o.session)
 	}
@@ -100,7 +124,7 @@ func (o *operation) String() string {
 // Kinds of keys, by their first letter. The checks know what can happen to each.
 const (
 	keyRegister = 'r' // put, append, delete, get
-	keyCounter  = 'c' // incr, get
+	keyCounter  = 'c' // incr, transact, delete, get
 	keyList     = 'l' // append of unique markers, get
 	keyVolatile = 'v' // put with a time to live, get
 )
@@ -155,8 +179,13 @@ func (w *world) nextOperation(c *client) *operation {
 			op.verb = verbDelete
 		}
 	case keyCounter:
-		if p < 0.6 {
+		switch {
+		case p < 0.25:
 			op.verb = verbIncr
+		case p < 0.65:
+			op.verb = verbTransact
+		case p < 0.7:
+			op.verb = verbDelete
 		}
 	case keyList:
 		if p < 0.7 {
