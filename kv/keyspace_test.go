@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,48 @@ func TestFlushRemovesAllKeysAndNothingElse(t *testing.T) {
 	m.sleep(time.Hour / 2)
 	require.Equal(t, "+OK\r\n", m.do("SET k7 w"))
 	require.Equal(t, "$1\r\nw\r\n", m.do("GET k7"), "what was to expire has nothing to do with what comes after it")
+}
+
+func TestKeysAndShardsThatAreWatchedAreChangedByWhatMovesThem(t *testing.T) {
+	for line, changed := range map[string][]string{
+		"FLUSHALL":              {"{k}1", "{k}2"},
+		"RENAME {k}1 {k}2":      {"{k}1", "{k}2"},
+		"RENAME {k}1 {k}3":      {"{k}1", "{k}3"},
+		"RENAMENX {k}1 {k}3":    {"{k}1", "{k}3"},
+		"COPY {k}1 {k}3":        {"{k}3"},
+		"GETDEL {k}1":           {"{k}1"},
+		"GETEX {k}1 EX 10":      {"{k}1"},
+		"GETEX {k}1 PXAT 1":     {"{k}1"},
+		"SETRANGE {k}1 3 x":     {"{k}1"},
+		"MSETNX {k}3 x {k}4 x":  {"{k}3", "{k}4"},
+		"INCRBYFLOAT {k}3 1":    {"{k}3"},
+		"EXPIREAT {k}1 1":       {"{k}1"},
+		"PEXPIREAT {k}1 9e":     {},
+		"RENAMENX {k}1 {k}2":    {},
+		"RENAME {k}1 {k}1":      {},
+		"GETEX {k}1":            {},
+		"COPY {k}1 {k}2":        {},
+		"MSETNX {k}1 x {k}4 x":  {},
+		"SETRANGE {k}1 3 \"\"":  {},
+		"GETRANGE {k}1 0 -1":    {},
+		"OBJECT REFCOUNT {k}1":  {},
+		"LCS {k}1 {k}2":         {},
+		"SETNX {k}1 x":          {},
+		"INCRBYFLOAT {k}1 junk": {},
+	} {
+		for _, key := range []string{"{k}1", "{k}2", "{k}3", "{k}4"} {
+			m := newMachine(t)
+			m.do("MSET {k}1 1 {k}2 2")
+			token := read(t, []byte(m.do("DISKV.WATCH "+key))).Str
+			m.do(line)
+			reply := m.do(fmt.Sprintf("DISKV.EXEC %s 1 %s %s 2 EXISTS %s", key, token, key, key))
+			if slices.Contains(changed, key) {
+				require.Equal(t, "_\r\n", reply, "%s changes %s", line, key)
+			} else if len(changed) == 0 {
+				require.NotEqual(t, "_\r\n", reply, "%s does not change %s", line, key)
+			}
+		}
+	}
 }
 
 func TestKeysIsBounded(t *testing.T) {
