@@ -300,6 +300,8 @@ func (c *client) write(b []byte) bool {
 	if c.node.clients.stopping.Load() { // looked at last, as in commandSource.Read
 		_ = c.conn.SetWriteDeadline(time.Now().Add(stopTimeout))
 	}
-	_, err := c.conn.Write(b)
+	n, err := c.conn.Write(b)
+	c.node.clients.traffic.writes.Add(1)
+	c.node.clients.traffic.bytesOut.Add(int64(n))
 	return err == nil
 }
