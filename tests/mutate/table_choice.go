@@ -110,8 +110,8 @@ func choice() []mutation {
 			name: "origin-ignored", section: "Outcomes",
 			rule: "a command counts as executed only if the batch that it was proposed in was chosen",
 			edits: []edit{{"replica/proposals.go",
-				`if p.origin == b.Origin {`,
-				`if p.origin == b.Origin || i < len(replies) {`}},
+				"range p.tokens {\n\t\tif p.origin == b.Origin {",
+				"range p.tokens {\n\t\tif p.origin == b.Origin || i < len(replies) {"}},
 			catch: []command{named("./replica", "^TestDeposed$"), simulation(500)},
 		},
 		{

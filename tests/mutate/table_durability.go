@@ -27,8 +27,8 @@ func durability() []mutation {
 			name: "promise-before-sync", section: section,
 			rule: "a Promise waits for the sync of the promise and of all that it reports",
 			edits: []edit{{acceptorFile,
-				`c.sendAfterSync(from, c.promisePage(m))`,
-				`c.send(from, c.promisePage(m))`}},
+				"!c.onItsWay(p) {\n\t\tc.sendAfterSync(from, p)",
+				"!c.onItsWay(p) {\n\t\tc.send(from, p)"}},
 			catch: []command{named("./paxos", "^TestDurableBeforeItLeaves$"), simulation(200)},
 		},
 		{
