@@ -69,6 +69,19 @@ func (b *book) begin(chance *rand.Rand) (*page, Verb) {
 	return p, verb
 }
 
+// look chooses a key to read, on top of the operations that it gets; nil: none is open. It has
+// an end as a begin has.
+func (b *book) look(chance *rand.Rand) *page {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.open) == 0 {
+		return nil
+	}
+	p := b.open[chance.IntN(len(b.open))]
+	p.running++
+	return p
+}
+
 // close closes the page at a place. The caller holds mu.
 func (b *book) close(i int) {
 	b.open[i].closed = true

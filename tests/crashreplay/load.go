@@ -22,6 +22,8 @@ const (
 	// client gives up sooner, so that it asks members that do not answer.
 	opTimeout    = 12 * time.Second
 	plainTimeout = 2 * time.Second
+	// restlessTimeout is that of one that goes from member to member.
+	restlessTimeout = 400 * time.Millisecond
 )
 
 // pause waits before the next operation of a client. It reports false when ctx is over.
@@ -143,8 +145,9 @@ func short(err error) string {
 var refusals = map[string]bool{"MOVED": true, "CLUSTERDOWN": true, "TRYAGAIN": true, "LOADING": true, "MISCONF": true}
 
 // plainClient is a client that knows RESP and nothing of clusters: it asks whichever member
-// it is connected to, also one that is cut off, and sends nothing twice.
-func (r *run) plainClient(ctx context.Context, id int) {
+// it is connected to, also one that is cut off, and sends nothing twice. A restless one goes from member
+// to member and waits for none of them, so that it finds a new leader before others do.
+func (r *run) plainClient(ctx context.Context, id int, restless bool) {
 	chance := rand.New(rand.NewPCG(r.o.Seed, uint64(id)))
 	var conn *proc.Conn
 	drop := func() {
@@ -160,6 +163,9 @@ func (r *run) plainClient(ctx context.Context, id int) {
 		if left--; left < 0 || addr == "" {
 			drop()
 			addr, left = all[chance.IntN(len(all))], 20+chance.IntN(60)
+			if restless {
+				left = chance.IntN(3)
+			}
 		}
 		if conn == nil {
 			c, err := proc.Dial(addr)
@@ -168,6 +174,9 @@ func (r *run) plainClient(ctx context.Context, id int) {
 				continue
 			}
 			c.Timeout = plainTimeout
+			if restless {
+				c.Timeout = restlessTimeout
+			}
 			conn = c
 		}
 		p, verb := r.book.begin(chance)

@@ -22,7 +22,7 @@ type Options struct {
 	Members  int
 	Duration time.Duration // of the faults; recovery and the last checks come on top
 	Seed     uint64
-	Clients  int           // default 12; half as many plain ones come on top
+	Clients  int           // default 12; half as many plain ones come on top, and a reader for each member
 	Plan     []Fault       // default: that of the scenario
 	Log      io.Writer     // what happens, line by line; nil: nowhere
 	Patience time.Duration // for a member to come back, for anything to be answered; default 90 s
@@ -179,7 +179,10 @@ func (r *run) perform(ctx context.Context) error {
 		loading.Go(func() { r.goClient(loadCtx, i+1) })
 	}
 	for i := range max(1, r.o.Clients/2) {
-		loading.Go(func() { r.plainClient(loadCtx, 1001+i) })
+		loading.Go(func() { r.plainClient(loadCtx, 1001+i, i%2 == 1) })
+	}
+	for i, addr := range r.addresses() {
+		loading.Go(func() { r.reader(loadCtx, 1501+i, addr) })
 	}
 	watching.Go(func() { r.watch(watchCtx) })
 	watching.Go(func() { r.audit(loadCtx) })
