@@ -56,8 +56,11 @@ func (c *Command) key() []byte {
 
 // writes are the commands that change something, so that none is sent as a read.
 var writes = map[string]bool{
-	"APPEND": true, "DECR": true, "DECRBY": true, "DEL": true, "EXPIRE": true, "INCR": true, "INCRBY": true,
-	"MSET": true, "PERSIST": true, "PEXPIRE": true, "SET": true, "DISKV.ONCE": true,
+	"APPEND": true, "COPY": true, "DECR": true, "DECRBY": true, "DEL": true, "EXPIRE": true, "EXPIREAT": true,
+	"FLUSHALL": true, "FLUSHDB": true, "GETDEL": true, "GETEX": true, "GETSET": true, "INCR": true, "INCRBY": true,
+	"INCRBYFLOAT": true, "MSET": true, "MSETNX": true, "PERSIST": true, "PEXPIRE": true, "PEXPIREAT": true,
+	"PSETEX": true, "RENAME": true, "RENAMENX": true, "SET": true, "SETEX": true, "SETNX": true, "SETRANGE": true,
+	"UNLINK": true, "DISKV.EXEC": true, "DISKV.ONCE": true,
 }
 
 func (c *Command) check() error {
@@ -88,6 +91,11 @@ func (c *Client) Do(ctx context.Context, cmd Command) (Value, error) {
 	if cmd.Write {
 		return c.write(ctx, cmd)
 	}
+	return c.read(ctx, cmd)
+}
+
+// read executes a command that may be executed more than once.
+func (c *Client) read(ctx context.Context, cmd Command) (Value, error) {
 	id := c.anyShard()
 	if cmd.Key > 0 {
 		id = shard.Of(cmd.key())

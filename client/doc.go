@@ -32,6 +32,8 @@
 // number: the next one on its session has a higher one, which shuts out late copies
 // wherever it was executed.
 //
+// Several commands in one go, if what they depend on has not changed, are a [Txn].
+//
 // What sessions cannot carry is refused: writes without a key, and, by the cluster,
 // with keys of several shards (CROSSSLOT): use a {tag} in the keys, or one call for
 // each.

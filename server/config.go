@@ -81,6 +81,9 @@ var settings = []setting{
 		set: number(0, maxSlowlog, func(n *Node, v int64) { n.slowlog.resize(v) })},
 	{name: "snapshot-min-bytes", get: func(n *Node) string { return strconv.FormatInt(n.opts.Replica.SnapshotMinBytes, 10) }},
 	{name: "timeout", get: fixed("0")},
+	{name: "tracking-table-max-keys",
+		get: func(n *Node) string { return strconv.FormatInt(n.tracking.limit.Load(), 10) },
+		set: number(0, math.MaxInt64, func(n *Node, v int64) { n.tracking.limit.Store(v) })},
 }
 
 func fixed(value string) func(*Node) string { return func(*Node) string { return value } }

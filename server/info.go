@@ -181,6 +181,7 @@ func infoClients(w *strings.Builder, n *Node, _ Status) {
 	field(w, "cluster_connections", connectedPeers(n))
 	field(w, "maxclients", n.clients.most.Load())
 	field(w, "blocked_clients", n.clients.blocked.Load())
+	field(w, "tracking_clients", n.tracking.numClients.Load())
 }
 
 func infoMemory(w *strings.Builder, _ *Node, s Status) {

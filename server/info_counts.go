@@ -61,6 +61,7 @@ func infoStats(w *strings.Builder, n *Node, _ Status) {
 	}
 	field(w, "total_connections_received", t.connections.Load())
 	field(w, "total_commands_processed", commands)
+	field(w, "tracking_total_keys", n.tracking.numKeys.Load())
 	field(w, "total_net_input_bytes", t.bytesIn.Load())
 	field(w, "total_net_output_bytes", t.bytesOut.Load())
 	field(w, "rejected_connections", t.rejected.Load())

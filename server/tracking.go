@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"diskv/kv"
@@ -19,13 +20,17 @@ import (
 type tracking struct {
 	keys    map[string][]*tracker
 	bytes   int // of the keys
-	limit   int // keys at most; beyond, some are invalidated early
 	clients map[*tracker]struct{}
 	origin  *tracker // whose command is being executed, if known
 	store   *kv.Store
 	leading bool
 	expired time.Duration // when expire did something last
 	clean   bool          // nothing was noted since all clients were told to forget everything
+
+	// limit is how many keys there are at most; beyond, some are invalidated early. 0:
+	// as many as there is memory for. These are for other goroutines, too.
+	limit               atomic.Int64
+	numClients, numKeys atomic.Int64
 }
 
 // maxTrackedBytes bounds the bytes of the keys in the table.
@@ -35,19 +40,24 @@ const maxTrackedBytes = 128 << 20
 const defaultTrackedKeys = 1_000_000
 
 func newTracking() *tracking {
-	return &tracking{keys: make(map[string][]*tracker), clients: make(map[*tracker]struct{}), limit: defaultTrackedKeys}
+	t := &tracking{keys: make(map[string][]*tracker), clients: make(map[*tracker]struct{})}
+	t.limit.Store(defaultTrackedKeys)
+	return t
 }
 
 // add begins to track for a client. While there is one the store is observed.
 func (t *tracking) add(r *replica.Replica, tr *tracker) {
 	t.clients[tr] = struct{}{}
+	t.numClients.Store(int64(len(t.clients)))
 	t.observe(r)
 }
 
 // remove ends that. What is noted for the client goes when it is met.
 func (t *tracking) remove(tr *tracker) {
 	delete(t.clients, tr)
+	t.numClients.Store(int64(len(t.clients)))
 	if len(t.clients) == 0 {
+		t.numKeys.Store(0)
 		clear(t.keys)
 		t.bytes = 0
 		if t.store != nil {
@@ -64,6 +74,7 @@ func (t *tracking) observe(r *replica.Replica) {
 	if len(t.clients) == 0 {
 		return
 	}
+	t.numKeys.Store(int64(len(t.keys)))
 	_, _, leading := r.Leader()
 	if t.leading && !leading {
 		t.ChangedAll()
@@ -113,7 +124,7 @@ func (t *tracking) note(tr *tracker, key []byte) {
 		return !known
 	})
 	t.keys[string(key)] = append(old, tr)
-	for len(t.keys) > t.limit || t.bytes > maxTrackedBytes {
+	for limit := t.limit.Load(); limit > 0 && int64(len(t.keys)) > limit || t.bytes > maxTrackedBytes; {
 		for other := range t.keys { // any
 			t.invalidate([]byte(other), nil)
 			break

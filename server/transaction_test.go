@@ -314,3 +314,30 @@ func TestATransactionAcrossGroups(t *testing.T) {
 	require.Equal(t, "QUEUED", second.do("INCR "+own))
 	require.Equal(t, "nil", second.do("EXEC"))
 }
+
+// TestWhatIsWatchedIsNotReadOfAFollower: a follower lags, and what it has would be taken
+// for what was watched at the leader.
+func TestWhatIsWatchedIsNotReadOfAFollower(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 3)
+	moved := "-MOVED 7629 " + g.nodes[g.leader()].Addr()
+	require.Equal(t, "OK", g.dial(g.leader()).do("SET k v"))
+	c := g.dial(g.follower())
+	require.Equal(t, "OK", c.do("READONLY"))
+	require.Eventually(t, func() bool { return c.do("GET k") == `"v"` }, patience, time.Millisecond)
+	for _, line := range []string{"WATCH k", "DISKV.WATCH k", "DISKV.EXEC k 0 2 GET k"} {
+		require.Equal(t, moved, c.do(line), line)
+	}
+
+	forwarded := startGroup(t, 3, forwarding)
+	c = forwarded.dial(forwarded.follower())
+	c.script(`
+		READONLY => OK
+		SET k v => OK
+		WATCH k => OK
+		GET k => "v"
+		MULTI => OK
+		GET k => QUEUED
+		EXEC => ["v"]
+	`)
+}

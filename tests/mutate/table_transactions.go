@@ -3,7 +3,7 @@ package main
 // transactions are the mutations of the rules by which a transaction is executed only
 // if nothing that it depends on has changed.
 func transactions() []mutation {
-	const section = "Transactions"
+	const section, invalidation = "Transactions", "Invalidation"
 	const (
 		file   = "kv/transaction.go"
 		shards = "kv/shards.go"
@@ -57,6 +57,30 @@ func transactions() []mutation {
 			rule:  "a token is of a state between two slots",
 			edits: []edit{{"kv/commands.go", `ReadOnly | Fast | NoMulti | queryOnly`, `ReadOnly | Fast | NoMulti`}},
 			catch: test("TestATransactionOfASessionIsExecutedOnce"),
+		},
+		{
+			name: "invalidation-overtakes", section: invalidation,
+			rule:  "an invalidation is sent behind the reply of its read",
+			edits: []edit{{"server/client_tracking.go", `if c.tracker != nil && !c.holding {`, `if false {`}},
+			catch: []command{named("./server", "^TestNoInvalidationOvertakesTheReplyOfItsRead$")},
+		},
+		{
+			name: "deposed-leader-is-silent", section: invalidation,
+			rule:  "a leader that is deposed has its clients forget everything",
+			edits: []edit{{"server/tracking.go", `if t.leading && !leading {`, `if false {`}},
+			catch: []command{named("./server", "^TestEverythingIsInvalidWhenTheLeaderIsAnother$")},
+		},
+		{
+			name: "reads-of-others-are-kept", section: invalidation,
+			rule:  "what another member has answered is invalid at once",
+			edits: []edit{{"server/forward.go", "\tc.untracked(f.keys)\n", ""}},
+			catch: []command{named("./server", "^TestReadsOfOthersAreInvalidatedAtOnce$")},
+		},
+		{
+			name: "frozen-shard-stays-cached", section: invalidation,
+			rule:  "when a shard is frozen everything is invalid",
+			edits: []edit{{"kv/config.go", "\ts.setRemoved(id, 0)\n\ts.changedAll()\n", "\ts.setRemoved(id, 0)\n"}},
+			catch: []command{named("./server", "^TestAShardThatLeavesIsInvalid$")},
 		},
 	}
 }
