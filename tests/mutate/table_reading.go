@@ -68,5 +68,21 @@ func reading() []mutation {
 				`c.lead.noLease = false`}},
 			catch: []command{named("./paxos", "^TestNoLeaseAfterAHandOver$"), simulation(1000)},
 		},
+		{
+			name: "stale-read-while-recovering", section: section,
+			rule: "a member that recovers from a lost disk answers no stale reads",
+			edits: []edit{{"replica/queries.go",
+				`r.core == nil || r.hasLostDisk() || !r.hasLeader`,
+				`r.core == nil || !r.hasLeader`}},
+			catch: []command{named("./replica", "^TestReadApplied$")},
+		},
+		{
+			name: "stale-read-without-a-leader", section: section,
+			rule: "a member that follows no leader answers no stale reads",
+			edits: []edit{{"replica/queries.go",
+				`r.core == nil || r.hasLostDisk() || !r.hasLeader`,
+				`r.core == nil || r.hasLostDisk()`}},
+			catch: []command{named("./replica", "^TestReadApplied$")},
+		},
 	}
 }
