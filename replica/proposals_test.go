@@ -86,9 +86,11 @@ func TestNotLeader(t *testing.T) {
 // was not executed and says so; what had one is undecided until a later leader
 // has decided the slot.
 func TestDeposed(t *testing.T) {
-	setup := func(t *testing.T) (*rig, *member) {
+	// Two commands; each has a slot, or the second has none. A leader's first slot is its
+	// own opening, so it is the second that another command can take.
+	setup := func(t *testing.T, slots int) (*rig, *member) {
 		t.Helper()
-		g := formed(t, 3, Options{RequestTimeout: time.Minute})
+		g := formed(t, 3, Options{RequestTimeout: time.Minute, MaxUnsynced: slots})
 		old := g.leader()
 		old.slow = true
 		old.propose("set a slot")
@@ -103,7 +105,7 @@ func TestDeposed(t *testing.T) {
 		return m
 	}
 	t.Run("the next leader proposes it again", func(t *testing.T) {
-		g, old := setup(t)
+		g, old := setup(t, 1)
 		g.settle() // it reaches the others; the answers are lost with the leader
 		lead := next(g, old)
 		require.Equal(t, NotLeader, old.outcome("set a queue"))
@@ -117,7 +119,7 @@ func TestDeposed(t *testing.T) {
 		g.requireConverged()
 	})
 	t.Run("another value takes the slot", func(t *testing.T) {
-		g, old := setup(t)
+		g, old := setup(t, 2)
 		g.network = nil // nobody hears of it
 		lead := next(g, old)
 		lead.propose("set a other")
@@ -127,11 +129,12 @@ func TestDeposed(t *testing.T) {
 		g.heal()
 		g.run(time.Second)
 		require.Equal(t, NotLeader, old.outcome("set a slot"), "decided: it was not executed and never will be")
+		require.Equal(t, NotLeader, old.outcome("set a queue"))
 		require.Equal(t, "other", old.machine().items["a"].value)
 		g.requireConverged()
 	})
 	t.Run("nobody wants anything of the next leader", func(t *testing.T) {
-		g, old := setup(t)
+		g, old := setup(t, 1)
 		g.network = nil
 		next(g, old)
 		old.slow = false
@@ -142,20 +145,20 @@ func TestDeposed(t *testing.T) {
 		g.requireConverged()
 	})
 	t.Run("the same command of another life is another value", func(t *testing.T) {
-		g, old := setup(t)
+		g, old := setup(t, 2)
 		g.network = nil
 		lead := next(g, old)
-		lead.propose("set a slot") // same bytes, another origin
+		lead.propose("set a queue") // same bytes, another origin
 		g.settle()
-		require.Equal(t, Done, lead.outcome("set a slot"))
+		require.Equal(t, Done, lead.outcome("set a queue"))
 		old.slow = false
 		g.heal()
 		g.run(time.Second)
-		require.Equal(t, NotLeader, old.outcome("set a slot"))
+		require.Equal(t, NotLeader, old.outcome("set a queue"))
 		require.Equal(t, 1, old.machine().commands)
 	})
 	t.Run("its disk is stuck", func(t *testing.T) {
-		g, old := setup(t)
+		g, old := setup(t, 1)
 		g.network = nil
 		next(g, old)
 		g.heal()
