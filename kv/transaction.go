@@ -17,6 +17,9 @@ const (
 	MaxTransaction = 1 << 14
 	// MaxWatched is how many keys a transaction can depend on.
 	MaxWatched = 1 << 14
+	// maxHeavy is how many of its commands can be such that may look at a lot: all of it
+	// happens while nothing else does.
+	maxHeavy = 16
 	// maxTransactionReply is how many bytes of replies a transaction returns. What is
 	// executed behind them is answered with an error in its place.
 	maxTransactionReply = 64 << 20
@@ -27,6 +30,7 @@ var (
 	errToken           = "ERR DISKV.EXEC wants for each watched key a token that DISKV.WATCH has returned"
 	errTooManyWatched  = fmt.Sprintf("ERR a transaction can watch %d keys at most", MaxWatched)
 	errTooManyCommands = fmt.Sprintf("ERR a transaction can have %d commands at most", MaxTransaction)
+	errTooHeavy        = fmt.Sprintf("ERR a transaction can have %d of KEYS, LCS, DISKV.RANGE, FLUSHALL and FLUSHDB at most", maxHeavy)
 	errReplyDropped    = fmt.Sprintf("ERR executed; its reply was dropped, since those of the transaction have more than %d bytes", maxTransactionReply)
 )
 
@@ -155,7 +159,7 @@ func admitTransaction(a *admission, args [][]byte) (refusal string) {
 		t.watched = append(t.watched, watchedKey{since: since, key: rest[1]})
 		rest = rest[2:]
 	}
-	for len(rest) > 0 {
+	for heavy := 0; len(rest) > 0; {
 		n, ok := resp.ParseInt(rest[0])
 		rest = rest[1:]
 		switch {
@@ -172,6 +176,11 @@ func admitTransaction(a *admission, args [][]byte) (refusal string) {
 		part, refusal := admit(command)
 		if refusal != "" {
 			return refusal
+		}
+		if part.spec.heavy() {
+			if heavy++; heavy > maxHeavy {
+				return errTooHeavy
+			}
 		}
 		if part.keyed && a.keyed && part.shard != a.shard {
 			return errCrossSlot
@@ -190,6 +199,11 @@ func admitTransaction(a *admission, args [][]byte) (refusal string) {
 func (s *Spec) InTransactions() bool {
 	executed := s.run != nil || len(s.Subcommands) > 0
 	return executed && s.Flags&(NoMulti|queryOnly) == 0
+}
+
+// heavy tells whether one command may look at a large part of all keys, or of long values.
+func (s *Spec) heavy() bool {
+	return s.Flags&dangerous != 0 || s.Name == "lcs" || s.Name == "diskv.range"
 }
 
 // check appends the first error that the commands of the transaction would get

@@ -3,6 +3,7 @@ package kv_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,10 @@ func TestATransactionIsBounded(t *testing.T) {
 	reply := m.doArgs(execArgs(t, nil, lines...))
 	require.True(t, strings.HasPrefix(reply, fmt.Sprintf("*%d\r\n:1\r\n:2\r\n", kv.MaxTransaction)))
 	require.Equal(t, "-ERR a transaction can have 16384 commands at most\r\n", m.doArgs(execArgs(t, nil, append(lines, "INCR {a}n")...)))
+
+	heavy := slices.Repeat([]string{"FLUSHALL", "LCS {a}1 {a}2", "KEYS x"}, 6)
+	require.True(t, strings.HasPrefix(m.doArgs(execArgs(t, nil, heavy[:16]...)), "*16\r\n+OK\r\n"))
+	require.Equal(t, "-ERR a transaction can have 16 of KEYS, LCS, DISKV.RANGE, FLUSHALL and FLUSHDB at most\r\n", m.doArgs(execArgs(t, nil, heavy[:17]...)))
 
 	watched := make([]kv.Watched, kv.MaxWatched)
 	token := m.watch("k")

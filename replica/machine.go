@@ -26,9 +26,9 @@ type StateMachine interface {
 // Attributed is a state machine that wants to know whose the commands are that were
 // proposed here. It must not matter to the state.
 type Attributed interface {
-	// Executing is called with the token of the command that comes next, or with nil if
-	// that is not known, or before a batch begins.
-	Executing(token any)
+	// Executing is called with nil before a batch begins. If it returns true it is called
+	// with the token of every command of the batch before that is executed, if it is known.
+	Executing(token any) (wanted bool)
 }
 
 // Image is the state of a state machine at one slot.

@@ -447,9 +447,9 @@ func (r *Replica) whose(s paxos.Slot, origin paxos.Ballot) func(i int) {
 	if !ok {
 		return nil
 	}
-	m.Executing(nil)
+	wanted := m.Executing(nil)
 	p := r.proposals.waiting[s]
-	if p == nil || p.origin != origin {
+	if !wanted || p == nil || p.origin != origin {
 		return nil
 	}
 	return func(i int) { m.Executing(p.tokens[i]) }

@@ -60,7 +60,7 @@ func (c *client) forward(addr string, args [][]byte, write bool, count counting)
 	f.cmds, f.write = append(f.cmds, encoded), append(f.write, write)
 	f.count = append(f.count, count)
 	f.bytes += len(encoded)
-	if !write && c.tracker != nil {
+	if c.tracker != nil {
 		f.keys = append(f.keys, c.cached(args)...)
 	}
 }

@@ -170,15 +170,16 @@ func (t *tracking) ChangedAll() {
 }
 
 // Executing implements replica.Attributed.
-func (s keyStore) Executing(token any) {
+func (s keyStore) Executing(token any) (wanted bool) {
 	t, ok := s.Observed().(*tracking)
 	if !ok {
-		return
+		return false
 	}
 	t.origin = nil
 	if req, ok := token.(*request); ok {
 		t.origin = req.batch.tracker
 	}
+	return true
 }
 
 // tracker is the side of tracking that belongs to one client: what it is to be told, and
