@@ -3,6 +3,7 @@ package compat
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -166,9 +167,11 @@ func TestGoRedisCluster(t *testing.T) {
 			db := redis.NewClusterClient(&o)
 			for i := range 30 {
 				require.NoError(t, db.Set(ctx, keys[i], i, 0).Err())
-				got, err := db.Get(ctx, keys[i]).Int()
-				require.NoError(t, err)
-				require.Equal(t, i, got)
+				require.Eventually(t, func() bool {
+					got, err := db.Get(ctx, keys[i]).Result()
+					require.NoError(t, err)
+					return got == strconv.Itoa(i)
+				}, patience, time.Millisecond, "followers lag, and not for long")
 			}
 			require.NoError(t, db.Close())
 		}
