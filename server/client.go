@@ -51,6 +51,7 @@ type client struct {
 	passedOn  forwarding // commands for another member, as they gather
 	tx        transaction
 	executing bool // EXEC is being answered
+	asking    bool // a reply is not for the client, or not as it is
 	tracker   *tracker
 	holding   bool // tracker.sending
 
@@ -172,11 +173,16 @@ func (c *client) refuse(err error) bool {
 // flush sends the replies that are ready, and behind them what a client that is tracked
 // is to be told.
 func (c *client) flush() bool {
-	if c.tracker != nil && (len(c.out) > 0 || c.holding) {
+	if c.tracker != nil && (len(c.out) > 0 || c.holding) && !c.executing {
 		c.hold()
 		c.out = appendUntold(c.out, c.tracker)
 		defer c.release()
 	}
+	return c.send()
+}
+
+// send sends what is ready of the replies.
+func (c *client) send() bool {
 	ok := c.write(c.out)
 	if cap(c.out) > 1<<20 {
 		c.out = nil
@@ -360,10 +366,14 @@ func (c *client) outcomes() int {
 	return len(run.reqs)
 }
 
-// relieve sends the replies that are ready, if they are many.
+// relieve sends the replies that are ready, if they are many. There may be more to come of
+// what was executed together, so nobody else may send yet.
 func (c *client) relieve() {
-	if len(c.out) >= maxReplies && c.mute == muteNothing && !c.flush() {
-		c.quit = true
+	if len(c.out) >= maxReplies && c.mute == muteNothing && !c.asking {
+		c.hold()
+		if !c.send() {
+			c.quit = true
+		}
 	}
 }
 

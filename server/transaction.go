@@ -296,12 +296,15 @@ func exec(c *client, _ [][]byte) {
 
 // executeAll executes a transaction of which all commands are for the store.
 func (c *client) executeAll(tx *transaction) {
-	start := len(c.out)
-	c.execute(tx.args())
 	if len(tx.watched) == 0 {
-		return // it cannot be null
+		c.execute(tx.args()) // it cannot be null
+		return
 	}
+	start := len(c.out)
+	c.asking = true
+	c.execute(tx.args())
 	c.finishRun()
+	c.asking = false
 	if nothing := resp.AppendRESP2(nil, resp.AppendNull(nil)); bytes.Equal(c.out[start:], nothing) {
 		c.out = resp.AppendNullArray(c.out[:start])
 	}
@@ -319,6 +322,7 @@ func (c *client) nothing(v resp.Value) {
 // assemble answers EXEC with the replies of the store and those of this member's own
 // commands, each in its place.
 func (c *client) assemble(tx *transaction, replies []resp.Value) {
+	c.hold() // nobody else sends in the middle of it
 	c.out = resp.AppendArray(c.out, len(tx.queue))
 	c.executing = true
 	defer func() { c.executing = false }()
@@ -364,8 +368,10 @@ func (tx *transaction) args() [][]byte {
 // ask has a command executed and returns its reply, which goes to nobody else.
 func (c *client) ask(args [][]byte) resp.Value {
 	start := len(c.out)
+	c.asking = true
 	c.execute(args)
 	c.finishRun()
+	c.asking = false
 	v, err := resp.NewReplyReader(bytes.NewReader(bytes.Clone(c.out[start:])), resp.ReplyOptions{}).ReadReply()
 	c.out = c.out[:start]
 	if err != nil {

@@ -341,3 +341,35 @@ func TestWhatIsWatchedIsNotReadOfAFollower(t *testing.T) {
 		EXEC => ["v"]
 	`)
 }
+
+// TestTransactionsWithLongReplies: more than is held of one run at once.
+func TestTransactionsWithLongReplies(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 3, forwarding)
+	value := strings.Repeat("x", 1<<20)
+	require.Equal(t, "OK", g.dial(g.leader()).args("SET", "k", value))
+	for _, at := range []int{g.leader(), g.follower()} {
+		for _, tracking := range []bool{false, true} {
+			c := g.dial(at)
+			c.do("HELLO 3")
+			if tracking {
+				c.do("CLIENT TRACKING ON OPTIN")
+			}
+			for _, lines := range [][]string{
+				{"MULTI", "PING"}, {"MULTI", "DEL none{k}"}, {"WATCH k", "MULTI"}, {"WATCH k", "MULTI", "PING"},
+			} {
+				before := len(lines) - 1
+				lines := append(slices.Clone(lines), slices.Repeat([]string{"GET k"}, 7)...)
+				require.Len(t, c.pipeline(lines...), len(lines))
+				require.NoError(t, c.Send("EXEC"))
+				v, err := c.Receive()
+				require.NoError(t, err)
+				require.GreaterOrEqual(t, len(v.Elems), 7, "%v", lines[:before])
+				for _, e := range v.Elems[len(v.Elems)-7:] {
+					require.Len(t, e.Str, len(value))
+				}
+				require.Equal(t, "PONG", c.do("PING"))
+			}
+		}
+	}
+}
