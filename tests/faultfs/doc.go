@@ -27,6 +27,9 @@
 // A process that had a file open at a cut gets EIO from it for ever. One that is not
 // killed before PowerOn can open files anew: kill it first.
 //
+// While a sync waits (Delay), the kernel lets nobody write to that file; Clear and
+// PowerCut end the wait, and so does a SIGKILL.
+//
 // The kernel and the server must not deadlock: a process may serve the mount and use
 // it, as tests do, as long as it maps no file of it.
 package faultfs
