@@ -62,9 +62,9 @@ func TestMissingSyncIsFoundAndItsStateKept(t *testing.T) {
 		var f *Failure
 		require.ErrorAs(t, err, &f)
 		assert.Equal(t, 6, f.Prefix)
-		assert.ErrorContains(t, err, "power cut behind operation 6 (sync ")
-		assert.ErrorContains(t, err, "the file is not there")
-		assert.ErrorContains(t, err, "--prefix 6 --variant "+f.Variant.String())
+		require.ErrorContains(t, err, "power cut behind operation 6 (sync ")
+		require.ErrorContains(t, err, "the file is not there")
+		require.ErrorContains(t, err, "--prefix 6 --variant "+f.Variant.String())
 
 		again := t.TempDir()
 		require.NoError(t, Rebuild(filepath.Join(f.Dir, recordingFile), f.Prefix, f.Variant, again))
