@@ -23,6 +23,8 @@ type enumerator struct {
 	states  map[key]*state
 	report  WorkloadReport
 	failure error
+
+	keeping sync.Once
 }
 
 // key tells states apart: the same files are started in another way in another life.
@@ -99,10 +101,10 @@ func (e *enumerator) work(ctx context.Context, w int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if e.failed() {
-			return nil
-		}
 		for _, v := range e.variants(disk, prefix) {
+			if e.failed() {
+				return nil
+			}
 			if err := e.look(disk, i, prefix, v, base); err != nil {
 				return err
 			}
@@ -158,10 +160,11 @@ func (e *enumerator) look(d *powerloss.Disk, i, prefix int, v powerloss.Variant,
 	if err == nil {
 		err = s.seen.check(l, prefix)
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		// Others may fail at the same time; one is kept.
+		e.keeping.Do(func() { e.fail(e.t.failure(e.o, files, prefix, v, err)) })
 	}
-	return e.t.failure(e.o, files, prefix, v, err)
+	return nil
 }
 
 // meet returns the state of a key, and whether it is the caller who recovers it.

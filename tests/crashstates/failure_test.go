@@ -48,7 +48,7 @@ func madeUp(syncs ...powerloss.Inode) *trace {
 func TestMissingSyncIsFoundAndItsStateKept(t *testing.T) {
 	const dir, file = powerloss.Root + 1, powerloss.Root + 2
 	run := func(tr *trace) (WorkloadReport, error) {
-		o := Options{Failures: t.TempDir()}
+		o := Options{Failures: t.TempDir(), Chances: 8}
 		require.NoError(t, o.setDefaults())
 		return enumerate(context.Background(), o, tr, t.TempDir(), nil)
 	}
