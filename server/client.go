@@ -156,6 +156,7 @@ func (c *client) refuse(err error) bool {
 	var protocol *resp.ProtocolError
 	switch {
 	case errors.As(err, &limit):
+		c.tx.failed = c.tx.open
 		c.fail(fmt.Sprintf("ERR %v (--max-value-bytes)", limit))
 		return true
 	case errors.As(err, &protocol):
@@ -254,7 +255,8 @@ func (c *client) execute(args [][]byte) {
 	c.run.write, c.run.stale = p.write, stale
 	req := request{batch: &c.run, encoded: p.encoded, shard: p.shard, keyed: p.keyed, count: count}
 	if c.tracker != nil {
-		req.keys, req.loose = c.cached(args), stale || isOnce(args)
+		req.keys, req.loose = c.cached(args)
+		req.loose = req.loose || stale
 	}
 	c.run.reqs = append(c.run.reqs, req)
 	c.runBytes += len(p.encoded)

@@ -241,31 +241,35 @@ func appendInvalidation(dst []byte, keys [][]byte) []byte {
 	return dst
 }
 
-// cached returns the keys that the client may cache with the reply of a command.
-func (c *client) cached(args [][]byte) [][]byte {
+// cached returns the keys that the client may cache with the reply of a command. loose: it
+// is no use to track them, since the reply may be an old one, or depends on keys that it
+// does not name.
+func (c *client) cached(args [][]byte) (keys [][]byte, loose bool) {
 	m := &c.state.tracking
 	if !m.on || m.optIn && !m.caching || m.optOut && m.caching {
-		return nil
+		return nil, false
 	}
-	return keysRead(args)
-}
-
-// keysRead returns the keys that a command reads and does not change.
-func keysRead(args [][]byte) [][]byte {
-	if isOnce(args) {
+	if loose = isOnce(args); loose {
 		args = args[onceWords:]
 	}
+	keys, ranges := keysRead(args)
+	return keys, loose || ranges
+}
+
+// keysRead returns the keys that a command reads and does not change, and whether it
+// reads others between them.
+func keysRead(args [][]byte) (keys [][]byte, ranges bool) {
 	_, commands, ok := kv.ReadTransaction(args)
 	if !ok {
 		commands = [][][]byte{args}
 	}
-	var keys [][]byte
 	for _, args := range commands {
-		if spec, ok := kv.Lookup(args[0]); ok && spec.Flags&kv.ReadOnly != 0 && spec.Group != "transactions" {
+		if spec, ok := kv.Find(args); ok && spec.Flags&kv.ReadOnly != 0 && spec.Group != "transactions" {
 			keys = append(keys, spec.Keys(args)...)
+			ranges = ranges || spec.Name == "diskv.range"
 		}
 	}
-	return keys
+	return keys, ranges
 }
 
 // onceWords is how many words DISKV.ONCE has before the command in it.

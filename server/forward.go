@@ -61,7 +61,8 @@ func (c *client) forward(addr string, args [][]byte, write bool, count counting)
 	f.count = append(f.count, count)
 	f.bytes += len(encoded)
 	if c.tracker != nil {
-		f.keys = append(f.keys, c.cached(args)...)
+		keys, _ := c.cached(args)
+		f.keys = append(f.keys, keys...)
 	}
 }
 

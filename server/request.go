@@ -16,7 +16,7 @@ type request struct {
 	keyed   bool
 	count   counting
 	keys    [][]byte        // that the client may cache with the reply
-	loose   bool            // the reply may be an old one: it is no use to track the keys
+	loose   bool            // it is no use to track the keys; see client.cached
 	outcome replica.Outcome // zero: none, the node has ended
 	reply   []byte          // RESP3
 	slot    paxos.Slot      // of a write that was executed

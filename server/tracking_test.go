@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -359,4 +360,53 @@ func TestAClientThatDoesNotReadIsNotWaitedFor(t *testing.T) {
 		require.Equal(t, "OK", other.args("SET", key, "x"))
 	}
 	require.Eventually(t, func() bool { return !strings.Contains(other.text("CLIENT LIST"), "flags=Ut") }, patience, 10*time.Millisecond)
+}
+
+// TestForwardedTransactionsAreNotCached: what they have read is known to nobody here.
+func TestForwardedTransactionsAreNotCached(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 3, forwarding)
+	other := g.dial(g.leader())
+	require.Equal(t, "OK", other.do("SET k v"))
+	c := g.tracked(g.follower(), "")
+	c.do("MULTI")
+	c.do("GET k")
+	c.do("SET {k}2 x")
+	require.Equal(t, `["v" OK]`, c.do("EXEC"))
+	c.awaitPush(`>invalidate ["k"]`)
+	require.Equal(t, `"v"`, c.do("DISKV.ONCE k "+other.text("DISKV.SESSION")+" 1 GET k"))
+	c.awaitPush(`>invalidate ["k"]`)
+}
+
+// TestRangesAreNotCached: they hold keys that they do not name.
+func TestRangesAreNotCached(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 1)
+	for _, read := range []string{"DISKV.RANGE {t}a {t}z", "DISKV.EXEC {t} 0 3 DISKV.RANGE {t}a {t}z"} {
+		c := g.tracked(0, "")
+		c.do(read)
+		require.Contains(t, c.next(), `>invalidate ["{t}a"`)
+	}
+}
+
+// TestNothingIsToldBetweenTheRepliesOfARun: of commands that were executed together, none
+// is told of before its reply was sent, however much they return.
+func TestNothingIsToldBetweenTheRepliesOfARun(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 1)
+	big := strings.Repeat("x", 5<<20)
+	writer := g.dial(0)
+	require.Equal(t, "OK", writer.args("SET", "big", big))
+	require.Equal(t, "OK", writer.do("SET {big}a old"))
+	c := g.tracked(0, "")
+	var raw []byte
+	for _, line := range []string{"DISKV.EXEC big 0 2 GET big 3 SET {big}c x", "DISKV.EXEC big 0 2 GET {big}a 3 SET {big}b x"} {
+		raw = resp.AppendCommand(raw, bytes.Fields([]byte(line))...)
+	}
+	require.NoError(t, c.SendRaw(string(raw), 2))
+	require.Eventually(t, func() bool { return writer.do("EXISTS {big}b") == "1" }, patience, time.Millisecond)
+	require.Equal(t, "OK", writer.do("SET {big}a new")) // the first reply is still being sent
+	require.Equal(t, resp.KindArray, c.message().Kind)
+	require.Equal(t, `["old" OK]`, c.next())
+	c.awaitPush(`>invalidate ["{big}a"]`)
 }

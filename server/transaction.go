@@ -301,10 +301,7 @@ func (c *client) executeAll(tx *transaction) {
 		return
 	}
 	start := len(c.out)
-	c.asking = true
-	c.execute(tx.args())
-	c.finishRun()
-	c.asking = false
+	c.executeNow(tx.args())
 	if nothing := resp.AppendRESP2(nil, resp.AppendNull(nil)); bytes.Equal(c.out[start:], nothing) {
 		c.out = resp.AppendNullArray(c.out[:start])
 	}
@@ -365,13 +362,19 @@ func (tx *transaction) args() [][]byte {
 	return kv.TransactionArgs(key, tx.watched, commands)
 }
 
-// ask has a command executed and returns its reply, which goes to nobody else.
-func (c *client) ask(args [][]byte) resp.Value {
-	start := len(c.out)
+// executeNow has a command executed that is no part of a run. Nothing is sent meanwhile:
+// its reply ends what is ready.
+func (c *client) executeNow(args [][]byte) {
 	c.asking = true
 	c.execute(args)
 	c.finishRun()
 	c.asking = false
+}
+
+// ask has a command executed and returns its reply, which goes to nobody else.
+func (c *client) ask(args [][]byte) resp.Value {
+	start := len(c.out)
+	c.executeNow(args)
 	v, err := resp.NewReplyReader(bytes.NewReader(bytes.Clone(c.out[start:])), resp.ReplyOptions{}).ReadReply()
 	c.out = c.out[:start]
 	if err != nil {

@@ -373,3 +373,15 @@ func TestTransactionsWithLongReplies(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandTooLargeAbortsTransaction: it cannot be queued, so nothing is executed.
+func TestCommandTooLargeAbortsTransaction(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 1, func(o *server.Options) { o.MaxValueBytes = 1 << 20 })
+	c := g.dial(0)
+	require.Equal(t, "OK", c.do("MULTI"))
+	require.Equal(t, "QUEUED", c.do("SET k v"))
+	require.Contains(t, c.args("SET", "k", strings.Repeat("x", 2<<20)), "--max-value-bytes")
+	require.Equal(t, "-EXECABORT Transaction discarded because of previous errors.", c.do("EXEC"))
+	require.Equal(t, "nil", c.do("GET k"))
+}
