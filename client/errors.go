@@ -29,7 +29,7 @@ var (
 
 // Causes that are no replies.
 var (
-	errNoRoute     = errors.New("nobody is known to serve it yet")
+	errNoRoute     = errors.New("nobody is known to serve it yet: no member leads (diskvctl status says why), or no group has its shard")
 	errUnwanted    = errors.New("the connection was not needed any more")
 	errSlow        = errors.New("no reply, and another member leads by now")
 	errStalled     = errors.New("nothing was heard on the connection")

@@ -220,6 +220,9 @@ func (d *Directory) replayFrom(base snapshot.Info, to Moment, progress Progress)
 			r.Undecided = int(m.slot - uint64(decided))
 		}
 	}
+	if last := uint64(rep.Status().Last); err == nil && to.end() && last > m.slot && m.slot > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("the member holds slots up to %d, and does not know that those behind slot %d are chosen: --accepted applies them, too", last, m.slot))
+	}
 	if f, damaged := faultOf(err); damaged && to.end() && m.slot > 0 {
 		r.Damage, err = d.explain(f), nil
 	}
@@ -270,7 +273,7 @@ func (d *Directory) covers(upTo uint64) string {
 			case info.Log.FirstSlot > s.Slot+1: // what is between them was dropped
 				alone += fmt.Sprintf("slot %d (%s), and ", s.Slot, s.LogTime.Format(timeLayout))
 			case from == "":
-				from, at = fmt.Sprintf("slot %d", s.Slot), ", "+s.LogTime.Format(timeLayout)
+				from, at = fmt.Sprintf("slot %d", s.Slot), s.LogTime.Format(" ("+timeLayout+")")
 			}
 		}
 		if from == "" {
@@ -279,9 +282,12 @@ func (d *Directory) covers(upTo uint64) string {
 	}
 	until := ""
 	if info.Log.LastTime != nil {
-		until = ", " + info.Log.LastTime.Format(timeLayout)
+		until = info.Log.LastTime.Format(" (" + timeLayout + ")")
 	}
-	return fmt.Sprintf("it covers %s%s%s, to slot %d%s", alone, from, at, upTo, until)
+	if info.Log.FirstTime != nil && at == "" {
+		at = info.Log.FirstTime.Format(" (" + timeLayout + ")")
+	}
+	return fmt.Sprintf("it covers %s%s%s to slot %d%s", alone, from, at, upTo, until)
 }
 
 func (r *Reached) take(m *stopping, machine replica.StateMachine) {

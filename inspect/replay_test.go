@@ -111,7 +111,7 @@ func requireEverySlot(t *testing.T, dir string, want map[uint64][sha256.Size]byt
 	}
 	if from > 1 {
 		_, err = d.Replay(Moment{Slot: from - 1}, nil)
-		require.ErrorContains(t, err, fmt.Sprintf("it covers slot %d, ", from))
+		require.ErrorContains(t, err, fmt.Sprintf("it covers slot %d (", from))
 	}
 	_, err = d.Replay(Moment{Slot: info.Log.LastSlot + 1}, nil)
 	require.ErrorContains(t, err, "is not in it: it covers slot ")
@@ -240,19 +240,23 @@ func TestReplayToATime(t *testing.T) {
 		require.Equal(t, tt.slot, r.Slot, "%v", tt.at)
 	}
 	_, err := reach(t, dir, Moment{Time: time.Unix(0, 1)})
-	require.ErrorContains(t, err, "1970-01-01T00:00:00.000Z is not in it: it covers slot 1, to slot 6, 1970-01-01T00:00:08.000Z")
+	require.ErrorContains(t, err, "1970-01-01T00:00:00.000Z is not in it: it covers slot 1 (1970-01-01T00:00:01.000Z) to slot 6 (1970-01-01T00:00:08.000Z)")
 }
 
 func TestReplayOfWhatIsNotKnownAsChosen(t *testing.T) {
 	dir := history(t)
 	_, err := reach(t, dir, Moment{Slot: 7})
-	require.ErrorContains(t, err, "slot 7 is not in it: it covers slot 1, to slot 6")
+	require.ErrorContains(t, err, "slot 7 is not in it: it covers slot 1 (1970-01-01T00:00:01.000Z) to slot 6")
 	require.ErrorContains(t, err, "up to slot 8 the member holds what it does not know as chosen (--accepted)")
 	r, err := reach(t, dir, Moment{Slot: 7, Accepted: true})
 	require.NoError(t, err)
 	require.Equal(t, uint64(7), r.Slot)
 	require.Equal(t, 1, r.Undecided)
 	require.Equal(t, 5, r.Keys)
+	r, err = reach(t, dir, Moment{})
+	require.NoError(t, err)
+	require.Equal(t, uint64(6), r.Slot)
+	require.Contains(t, r.Notes, "the member holds slots up to 8, and does not know that those behind slot 6 are chosen: --accepted applies them, too")
 }
 
 func TestReplayOnOlderSnapshots(t *testing.T) {

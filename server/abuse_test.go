@@ -89,10 +89,13 @@ func TestMalformedInputIsToldAndHungUp(t *testing.T) {
 	} {
 		require.Equal(t, want, hangUp(t, addr, send), "%.60q", send)
 	}
+	const noHTTP = "-ERR this port speaks the Redis protocol and not HTTP: the status page and /metrics are at the address of --http\r\n"
 	binary := hangUp(t, addr, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\r\n\xff\xfe\x80\nQUIT\r\n")
 	require.Contains(t, binary, "-ERR unknown command")
 	http := hangUp(t, addr, "GET / HTTP/1.1\r\nHost: x\r\n\r\nQUIT\r\n")
-	require.Contains(t, http, "-ERR wrong number of arguments for 'get' command\r\n")
+	require.Equal(t, "-ERR wrong number of arguments for 'get' command\r\n"+noHTTP, http)
+	require.Equal(t, noHTTP, hangUp(t, addr, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\nSET k stolen\r\n"))
+	require.Equal(t, "nil", g.dial(0).do("GET k"), "what is in the body is not executed")
 	require.Equal(t, "PONG", g.dial(0).do("PING"), "others are not disturbed")
 }
 

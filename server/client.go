@@ -120,6 +120,11 @@ func (c *client) serve() {
 			if !c.refuse(err) {
 				return
 			}
+		case isHTTP(args):
+			c.finishRun()
+			c.fail("ERR this port speaks the Redis protocol and not HTTP: the status page and /metrics are at the address of --http")
+			c.flush()
+			return
 		case c.mute == muteNothing:
 			c.command(args)
 		default:
@@ -132,6 +137,12 @@ func (c *client) serve() {
 			return
 		}
 	}
+}
+
+// isHTTP reports whether a command is a line of an HTTP request: no more is read of such a
+// connection, or a web page could have its visitor's browser send commands in the body.
+func isHTTP(args [][]byte) bool {
+	return bytes.EqualFold(args[0], []byte("POST")) || bytes.EqualFold(args[0], []byte("Host:"))
 }
 
 // silently runs a command that gets no reply.

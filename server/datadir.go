@@ -71,7 +71,7 @@ func (d *dataDir) acquire() error {
 	name := filepath.Join(d.path, "LOCK")
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return fmt.Errorf("data directory %s cannot be written to: %w; give a --dir that can", d.path, err)
+		return fmt.Errorf("data directory %s cannot be written to: %w; run diskvd as the owner of the directory, or give a --dir that can", d.path, err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
@@ -200,6 +200,8 @@ func (d *dataDir) mine(o *Options) error {
 		return fmt.Errorf("data directory %s belongs to group %d, not to group %d: give the right --dir or --group", d.path, id.Group, o.Group)
 	case int(id.Index) != o.Index:
 		return fmt.Errorf("data directory %s belongs to member %d, not to member %d: give the right --dir or --index", d.path, id.Index, o.Index)
+	case id.Size != len(o.Peers) && len(o.Peers) == 1:
+		return fmt.Errorf("data directory %s belongs to a group of %d members, and one without --peers is a single node: give the --peers that it was made with", d.path, id.Size)
 	case id.Size != len(o.Peers):
 		return fmt.Errorf("data directory %s belongs to a group of %d members, --peers names %d: give the --peers that it was made with", d.path, id.Size, len(o.Peers))
 	case id.Lease != o.Lease:

@@ -116,6 +116,8 @@ func TestDirectoryThatIsNotThisMembersIsRefused(t *testing.T) {
 			[]string{"belongs to group 1, not to group 7", "--group"}},
 		{"another size", 3, func(_ *testing.T, g *group) { g.opts[0].Peers = append(g.opts[0].Peers, "unix:/x", "unix:/y") },
 			[]string{"belongs to a group of 3 members, --peers names 5"}},
+		{"a group's, started without --peers", 3, func(_ *testing.T, g *group) { g.opts[0].Peers = nil },
+			[]string{"belongs to a group of 3 members, and one without --peers is a single node: give the --peers that it was made with"}},
 		{"another way to read", 1, func(_ *testing.T, g *group) { g.opts[0].Lease = true },
 			[]string{"was formed with --read quorum"}},
 		{"a newer format", 1, func(_ *testing.T, g *group) { g.identity(0, func(b []byte) { b[8] = 2 }) },
@@ -310,7 +312,7 @@ func TestAddressInUseIsRefused(t *testing.T) {
 	o.Listen = "127.0.0.1:0"
 	o.HTTP = g.nodes[0].HTTPAddr()
 	_, err = server.Open(o)
-	require.ErrorContains(t, err, "--http: listen tcp "+o.HTTP+": bind: address already in use")
+	require.ErrorContains(t, err, "--http: listen tcp "+o.HTTP+": bind: address already in use: another process has it: stop that one, or give another address")
 }
 
 func TestSocketOfAProcessThatDiedIsReplaced(t *testing.T) {

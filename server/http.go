@@ -20,7 +20,7 @@ type httpServer struct {
 func newHTTPServer(n *Node) (*httpServer, error) {
 	l, err := net.Listen("tcp", n.opts.HTTP)
 	if err != nil {
-		return nil, fmt.Errorf("--http: %w", err)
+		return nil, listenError("--http", err)
 	}
 	h := &httpServer{node: n, listener: l}
 	mux := http.NewServeMux()

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -230,13 +231,30 @@ func (n *Node) listen() error {
 		}
 	}
 	if n.listener, err = net.Listen(network, address); err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return listenError("--listen", err)
 	}
 	if n.opts.HTTP == "" {
 		return nil
 	}
 	n.http, err = newHTTPServer(n)
 	return err
+}
+
+// listenError is the error of an address that cannot be listened on, with what to do.
+func listenError(flag string, err error) error {
+	var lookup *net.DNSError
+	remedy := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = ": another process has it: stop that one, or give another address"
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &lookup):
+		remedy = ": give an address of this machine, or :PORT for all that it has"
+	case errors.Is(err, syscall.EACCES):
+		remedy = ": give a port from 1024 on, or a path that the user of diskvd may write to"
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = ": make the directory of the socket"
+	}
+	return fmt.Errorf("%s: %w%s", flag, err, remedy)
 }
 
 // removeStaleSocket removes a unix socket that nobody listens on any more.

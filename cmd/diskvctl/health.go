@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // name returns what people call the group.
 func (g *groupStatus) name() string {
@@ -44,6 +47,26 @@ func (s *clusterStatus) judge() {
 	s.Healthy, s.Next = best.rank >= rankWait, best.text
 }
 
+// stopped says why a group whose members can be reached does not serve.
+func (g *groupStatus) stopped() string {
+	var lost []string
+	for _, m := range g.Members {
+		if m.Role == "recovering" {
+			lost = append(lost, fmt.Sprint(m.Member))
+		}
+	}
+	if len(g.Members)-len(lost) < quorum(len(g.Members)) {
+		return fmt.Sprintf("%s has stopped, and does not go on by itself: members %s lost their disks, and those that kept theirs are no majority. "+
+			"Put a disk back, or begin a new group with what a survivor holds: docs/operations.md, A lost disk", g.name(), strings.Join(lost, ", "))
+	}
+	for _, m := range g.Members {
+		if m.Role == "forming" {
+			return fmt.Sprintf("%s has no leader: member %d at %s: %s", g.name(), m.Member, m.Address, m.Problem)
+		}
+	}
+	return g.name() + " has no leader: an election is under way; look again"
+}
+
 func (g *groupStatus) advise(consider func(rank int, format string, args ...any), config *uint64) {
 	for i := range g.Members {
 		m := &g.Members[i]
@@ -64,7 +87,7 @@ func (g *groupStatus) advise(consider func(rank int, format string, args ...any)
 		}
 	}
 	if !g.Serves {
-		consider(rankDown, "%s has no leader: an election is under way; look again", g.name())
+		consider(rankDown, "%s", g.stopped())
 	}
 	switch {
 	case g.Standing == "leaving":

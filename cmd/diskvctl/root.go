@@ -78,7 +78,7 @@ func (a *app) addrs() []string {
 
 // open connects to the cluster. The context that it returns is that of one request.
 func (a *app) open(ctx context.Context) (*client.Client, context.Context, func(), error) {
-	request, cancel := context.WithTimeout(ctx, a.timeout)
+	request, cancel := context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("nothing decided within %v (--timeout)", a.timeout))
 	c, err := client.Open(request, a.addrs()...)
 	if err != nil {
 		cancel()

@@ -172,8 +172,15 @@ func (a *app) printStatus(s *clusterStatus) error {
 			return err
 		}
 		var rows [][]string
+		first := make(map[string]int) // who has a problem first
 		for _, m := range g.Members {
-			row := []string{"  " + strconv.Itoa(m.Member), m.Address, m.Role, "-", "-", "-", m.Problem}
+			problem := m.Problem
+			if as, told := first[problem]; told && problem != "" {
+				problem = fmt.Sprintf("as member %d", as)
+			} else {
+				first[problem] = m.Member
+			}
+			row := []string{"  " + strconv.Itoa(m.Member), m.Address, m.Role, "-", "-", "-", problem}
 			if m.Role != "unreachable" {
 				row[3], row[4], row[5] = fmt.Sprint(m.Epoch), fmt.Sprint(m.Slot), fmt.Sprint(m.Lag)
 			}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,6 +42,40 @@ func TestStatusOfAPlainGroup(t *testing.T) {
 	require.Contains(t, got.stdout, "unreachable")
 	require.Contains(t, got.stdout, "next: start member ")
 	require.Contains(t, got.stdout, " of group 1 at "+g.Addrs[down]+", or see why it cannot be reached: ")
+}
+
+func TestStatusOfAGroupThatHasNotFormed(t *testing.T) {
+	g := inproc.New(t, 3)
+	g.Run(0)
+	g.Run(1)
+	do := at(t, g.Addrs[0])
+	require.Contains(t, do("status").stdout, "next: start member 2 of group 1 at "+g.Addrs[2])
+
+	forming := groupStatus{Group: 1, Members: []memberStatus{{Role: "forming", Address: "a:1", Problem: "the group has not formed"}, {Role: "forming"}, {Role: "forming"}}}
+	require.Equal(t, "group 1 has no leader: member 0 at a:1: the group has not formed", forming.stopped())
+}
+
+func TestStatusOfAGroupThatHasStopped(t *testing.T) {
+	g := inproc.Start(t, 3)
+	do := at(t, g.Addrs[0])
+	require.Equal(t, exitOK, do("set", "k", "v").status)
+	for _, i := range []int{1, 2} {
+		g.Stop(i)
+		require.NoError(t, os.RemoveAll(g.Options[i].Dir))
+	}
+	g.Run(1)
+	g.Run(2)
+	var s clusterStatus
+	require.Eventually(t, func() bool {
+		s = parse[clusterStatus](t, do("status", "--json"))
+		return s.Groups[0].Members[1].Role == "recovering" && s.Groups[0].Members[2].Role == "recovering"
+	}, patience, 10*time.Millisecond)
+	require.False(t, s.Groups[0].Serves)
+	require.Contains(t, s.Next, "group 1 has stopped, and does not go on by itself: members 1, 2 lost their disks")
+	require.Contains(t, s.Next, "docs/operations.md, A lost disk")
+	got := do("get", "k", "--timeout", "500ms")
+	require.Equal(t, exitFailure, got.status)
+	require.Contains(t, got.stderr, "nothing decided within 500ms (--timeout)")
 }
 
 func TestStatusOfACluster(t *testing.T) {

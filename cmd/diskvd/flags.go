@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ func newFlags(name, usage string) *flags {
 func (f *flags) parse(args []string, env func(string) (string, bool), stdout io.Writer) error {
 	var fault error
 	f.VisitAll(func(fl *flag.Flag) {
+		fl.Value = wanted{fl.Value}
 		name := envName(fl.Name)
 		if v, ok := env(name); ok && fault == nil {
 			if err := f.Set(fl.Name, v); err != nil {
@@ -49,6 +51,32 @@ func (f *flags) parse(args []string, env func(string) (string, bool), stdout io.
 		return usageError{fmt.Errorf("unexpected argument %q: every setting is a flag", f.Arg(0))}
 	}
 	return nil
+}
+
+// wanted is the value of a flag that says what it takes when it is given something else.
+type wanted struct{ flag.Value }
+
+func (v wanted) Set(s string) error {
+	err := v.Value.Set(s)
+	if err == nil {
+		return nil
+	}
+	getter, _ := v.Value.(flag.Getter)
+	switch getter.Get().(type) {
+	case bool:
+		return errors.New("must be true or false")
+	case time.Duration:
+		return errors.New("must be a time with its unit, such as 100ms or 5s")
+	case int, int64, uint64:
+		return errors.New("must be a whole number, without a unit")
+	}
+	return err
+}
+
+// IsBoolFlag tells the flag package that the flag may be given without a value.
+func (v wanted) IsBoolFlag() bool {
+	b, ok := v.Value.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
 }
 
 // envName returns the environment's twin of a flag.

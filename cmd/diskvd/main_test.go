@@ -61,7 +61,7 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		{"serve", `unknown command "serve": there are dev, shardmaster, version and help; without a command a replica is started`},
 		{"--nosuch", "flag provided but not defined: -nosuch"},
 		{"--index", "flag needs an argument: -index"},
-		{"--index one", `invalid value "one" for flag -index: parse error`},
+		{"--index one", `invalid value "one" for flag -index: must be a whole number, without a unit`},
 		{"--dir d extra", `unexpected argument "extra": every setting is a flag`},
 		{"--read fast", `--read "fast": must be quorum or lease`},
 		{"--log xml", `--log "xml": must be text or json`},
@@ -71,7 +71,7 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		{"--max-value-bytes 10", "--max-value-bytes 10: must be between 1024 and 134217728"},
 		{"--pprof", "--pprof: profiles are served at the address of --http: give it as well"},
 		{"--slow-sync -1s", "--slow-sync -1s: must be 0, for never, or above"},
-		{"--slow-sync 5", `invalid value "5" for flag -slow-sync: parse error`},
+		{"--slow-sync 5", `invalid value "5" for flag -slow-sync: must be a time with its unit, such as 100ms or 5s`},
 		{"--listen here", `--listen: address "here" is neither host:port nor unix:/path`},
 		{"--listen unix:", `--listen: address "unix:" has no path; write unix:/path`},
 		{"--peers a:1,b:2,nowhere", `--peers, member 2: address "nowhere" is neither host:port nor unix:/path`},
@@ -154,7 +154,7 @@ func TestFlagsHaveTwinsInTheEnvironment(t *testing.T) {
 
 	got := runNow(t, envOf(map[string]string{"DISKV_INDEX": "one"}))
 	require.Equal(t, exitUsage, got.status)
-	require.Equal(t, "diskvd: environment variable DISKV_INDEX: invalid value \"one\": parse error (see diskvd --help)\n", got.stderr)
+	require.Equal(t, "diskvd: environment variable DISKV_INDEX: invalid value \"one\": must be a whole number, without a unit (see diskvd --help)\n", got.stderr)
 }
 
 // process is a run that goes on.
