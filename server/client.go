@@ -145,17 +145,26 @@ func isHTTP(args [][]byte) bool {
 	return bytes.EqualFold(args[0], []byte("POST")) || bytes.EqualFold(args[0], []byte("Host:"))
 }
 
-// silently runs a command that gets no reply.
+// silently runs a command that gets no reply, unless it turns replies on.
 func (c *client) silently(args [][]byte) {
 	c.finishRun()
-	before, was := len(c.out), c.mute
+	before := len(c.out)
+	if c.mute == muteNext {
+		c.mute = muteThis
+	}
 	c.command(args)
 	c.finishRun()
-	if c.mute == was && was == muteNext {
+	if c.mute != muteNothing {
+		c.unreply(before)
+	}
+}
+
+// unreply takes back the replies behind those of so many bytes, which a client that has
+// turned replies off does not expect.
+func (c *client) unreply(before int) {
+	c.out = c.out[:min(before, len(c.out))]
+	if c.mute == muteThis {
 		c.mute = muteNothing
-		c.out = c.out[:min(before, len(c.out))]
-	} else if c.mute == muteAll {
-		c.out = c.out[:min(before, len(c.out))]
 	}
 }
 
@@ -168,7 +177,12 @@ func (c *client) refuse(err error) bool {
 	switch {
 	case errors.As(err, &limit):
 		c.tx.failed = c.tx.open
+		before := len(c.out)
 		c.fail(fmt.Sprintf("ERR %v (--max-value-bytes)", limit))
+		if c.mute != muteNothing {
+			c.mute = max(c.mute, muteThis)
+			c.unreply(before)
+		}
 		return true
 	case errors.As(err, &protocol):
 		c.fail("ERR " + protocol.Error())

@@ -140,7 +140,7 @@ func clientReply(c *client, args [][]byte) {
 	case "OFF":
 		c.mute = muteAll
 	case "SKIP":
-		if c.mute == muteNothing {
+		if c.mute != muteAll {
 			c.mute = muteNext
 		}
 	default:

@@ -98,4 +98,15 @@ func TestClientReplyTurnsRepliesOff(t *testing.T) {
 	require.Equal(t, `"2"`, c.receive())
 	require.Equal(t, `"3"`, c.receive(), "the reply of INCR was left out")
 	require.Equal(t, `"x"`, c.receive())
+	require.NoError(t, c.SendRaw("CLIENT REPLY SKIP\r\nCLIENT REPLY SKIP\r\nPING\r\nECHO a\r\n"+
+		"CLIENT REPLY SKIP\r\nCLIENT REPLY ON\r\nCLIENT REPLY SKIP\r\nCLIENT NOSUCH\r\nECHO b\r\n", 3))
+	require.Equal(t, `"a"`, c.receive())
+	require.Equal(t, "OK", c.receive(), "of REPLY ON")
+	require.Equal(t, `"b"`, c.receive())
+
+	large := "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9000000\r\n" + strings.Repeat("x", 9_000_000) + "\r\n"
+	require.NoError(t, c.SendRaw("CLIENT REPLY SKIP\r\n"+large+"ECHO c\r\n", 1))
+	require.Equal(t, `"c"`, c.receive(), "nor is an error a reply that is expected")
+	require.NoError(t, c.SendRaw("CLIENT REPLY OFF\r\n"+large+"CLIENT REPLY ON\r\n", 1))
+	require.Equal(t, "OK", c.receive())
 }

@@ -29,6 +29,7 @@ type mute uint8
 const (
 	muteNothing mute = iota
 	muteNext         // that of the next command
+	muteThis         // that of the command that is being executed
 	muteAll
 )
 
@@ -120,6 +121,10 @@ func (c *client) gone() bool {
 // for any more. A timeout of zero is none.
 func (c *client) waitWhile(timeout time.Duration, done func() bool) {
 	const often, seldom = time.Millisecond, 20 * time.Millisecond
+	if !c.executing && c.mute == muteNothing && !c.flush() { // what is ready is waited for, too
+		c.quit = true
+		return
+	}
 	c.node.clients.blocked.Add(1)
 	defer c.node.clients.blocked.Add(-1)
 	begun, every := time.Now(), often

@@ -19,7 +19,7 @@ import (
 // is behind it on the client's connection.
 type tracking struct {
 	keys    map[string][]*tracker
-	bytes   int // of the keys
+	bytes   int // of the keys, and holderBytes for each client that may hold one
 	clients map[*tracker]struct{}
 	origin  *tracker // whose command is being executed, if known
 	store   *kv.Store
@@ -33,8 +33,11 @@ type tracking struct {
 	numClients, numKeys atomic.Int64
 }
 
-// maxTrackedBytes bounds the bytes of the keys in the table.
+// maxTrackedBytes bounds the bytes of the keys in the table, and of who may hold them.
 const maxTrackedBytes = 128 << 20
+
+// holderBytes is what a client takes in the table for each key.
+const holderBytes = 8
 
 // defaultTrackedKeys is tracking-table-max-keys of Redis.
 const defaultTrackedKeys = 1_000_000
@@ -119,10 +122,12 @@ func (t *tracking) note(tr *tracker, key []byte) {
 	} else if slices.Contains(old, tr) {
 		return
 	}
+	t.bytes += holderBytes * (1 - len(old))
 	old = slices.DeleteFunc(old, func(o *tracker) bool {
 		_, known := t.clients[o]
 		return !known
 	})
+	t.bytes += holderBytes * len(old)
 	t.keys[string(key)] = append(old, tr)
 	for limit := t.limit.Load(); limit > 0 && int64(len(t.keys)) > limit || t.bytes > maxTrackedBytes; {
 		for other := range t.keys { // any
@@ -149,7 +154,7 @@ func (t *tracking) invalidate(key []byte, by *tracker) {
 		return
 	}
 	delete(t.keys, string(key))
-	t.bytes -= len(key)
+	t.bytes -= len(key) + holderBytes*len(trackers)
 	for _, tr := range trackers {
 		if tr != by || !tr.noLoop {
 			tr.invalidate(key)
@@ -194,6 +199,7 @@ type tracker struct {
 
 	mu   sync.Mutex
 	keys [][]byte
+	size int  // bytes of keys
 	all  bool // everything; keys is empty
 
 	wake  chan struct{} // has room for one
@@ -201,8 +207,12 @@ type tracker struct {
 	ended chan struct{} // closed when its goroutine has
 }
 
-// maxUntold is how many keys wait to be told. With more, everything is invalid.
-const maxUntold = 10_000
+// maxUntold is how many keys wait to be told, and maxUntoldBytes how long they are
+// together. With more, everything is invalid.
+const (
+	maxUntold      = 10_000
+	maxUntoldBytes = 4 << 20
+)
 
 func newTracker(table *tracking) *tracker {
 	return &tracker{table: table, wake: make(chan struct{}, 1), done: make(chan struct{}), ended: make(chan struct{})}
@@ -212,7 +222,7 @@ func newTracker(table *tracking) *tracker {
 func (tr *tracker) invalidate(key []byte) {
 	tr.mu.Lock()
 	if !tr.all {
-		if len(tr.keys) < maxUntold {
+		if tr.size += len(key); len(tr.keys) < maxUntold && tr.size <= maxUntoldBytes {
 			tr.keys = append(tr.keys, append([]byte(nil), key...))
 		} else {
 			tr.keys, tr.all = nil, true
@@ -242,7 +252,7 @@ func (tr *tracker) take() (keys [][]byte, all bool) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	keys, all = tr.keys, tr.all
-	tr.keys, tr.all = nil, false
+	tr.keys, tr.size, tr.all = nil, 0, false
 	return keys, all
 }
 

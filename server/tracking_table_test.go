@@ -35,11 +35,15 @@ func TestTheTableOfWhatIsTrackedIsBounded(t *testing.T) {
 
 	table.limit.Store(0)
 	large := make([]byte, 1<<20)
+	tr.take()
 	for i := range 200 {
 		large[0] = byte(i)
 		table.note(tr, large)
 		require.LessOrEqual(t, table.bytes, maxTrackedBytes)
 	}
+	told, all = tr.take()
+	require.True(t, all, "they are long")
+	require.Empty(t, told)
 	for i := range maxUntold + 1 {
 		tr.invalidate(fmt.Append(nil, i))
 	}
@@ -48,8 +52,8 @@ func TestTheTableOfWhatIsTrackedIsBounded(t *testing.T) {
 	require.Empty(t, told)
 
 	bytes := 0
-	for key := range table.keys {
-		bytes += len(key)
+	for key, holders := range table.keys {
+		bytes += len(key) + holderBytes*len(holders)
 	}
 	require.Equal(t, bytes, table.bytes)
 	table.remove(tr)
