@@ -22,6 +22,7 @@ func TestTheTableOfWhatIsTrackedIsBounded(t *testing.T) {
 	require.False(t, all)
 	require.Len(t, told, 20)
 
+	table.limit.Store(0)
 	table.note(other, []byte("key"))
 	table.note(tr, []byte("key"))
 	require.Equal(t, []*tracker{other, tr}, table.keys["key"])
@@ -33,7 +34,6 @@ func TestTheTableOfWhatIsTrackedIsBounded(t *testing.T) {
 	table.note(third, []byte("key"))
 	require.Equal(t, []*tracker{tr, third}, table.keys["key"], "those that have gone are forgotten")
 
-	table.limit.Store(0)
 	large := make([]byte, 1<<20)
 	tr.take()
 	for i := range 200 {
