@@ -15,7 +15,7 @@ all others names.
                                 a member of a group that has never run; later starts
                                 need no --bootstrap
 
-Groups join and leave, and shards move, by the command DISKV.SHARDS.
+Groups join and leave, and shards move, by diskvctl shard.
 `
 
 // shardmaster runs one shardmaster.
