@@ -81,12 +81,6 @@ func TestFlippedBytesOfIdentity(t *testing.T) {
 	content := golden.Tree(t, dir)["IDENTITY"]
 	for i := range content {
 		write(t, dir, "IDENTITY", flip(content, i, 0x40))
-		if i == 8 { // the version
-			_, err := Verify(dir, nil)
-			require.ErrorContains(t, err, "start a release that is at least as new")
-			require.NotErrorAs(t, err, new(*Fault), "a newer format is no damage")
-			continue
-		}
 		c := verify(t, dir)
 		require.Equal(t, Damaged, c.Verdict)
 		require.Contains(t, c.Fault.Hex, "> 00000000  ")

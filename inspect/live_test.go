@@ -53,7 +53,7 @@ func TestUnderLoad(t *testing.T) {
 			if check.SnapshotSlot > 0 {
 				snapshots++
 			}
-			r, err := check.dir.Replay(Moment{Time: time.Now()}, nil)
+			r, err := check.dir.Replay(Moment{}, nil) // a time would soon be behind what is there
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, r.Slot, check.Commit)
 		}

@@ -72,7 +72,9 @@ func TestIdentityRefuses(t *testing.T) {
 	t.Run("a newer version says which release is needed, and is no damage", func(t *testing.T) {
 		b := AppendIdentity(nil, testIdentity)
 		b[8] = identityVersion + 1
-		_, err := DecodeIdentity(append(b, "and more"...))
+		_, err := DecodeIdentity(b)
+		require.ErrorIs(t, err, ErrIdentity, "a flipped version is damage")
+		_, err = DecodeIdentity(seal(append(b, "and more"...)))
 		require.NotErrorIs(t, err, ErrIdentity)
 		require.ErrorContains(t, err, "format version 2, this program reads version 1: start a release")
 	})

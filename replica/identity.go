@@ -58,6 +58,10 @@ const (
 // ErrIdentity is wrapped by every error about a damaged IDENTITY.
 var ErrIdentity = errors.New("IDENTITY is damaged")
 
+// identitySumBytes is the length of the checksum of all before, with which the file
+// ends in every version: so damage is told from a newer release. On disk.
+const identitySumBytes = 4
+
 // AppendIdentity appends the content of the file:
 //
 //	magic 8 | version u8 | phase u8 | index u8 | size u8 | lease u8 | service u8 | 2 zero |
@@ -81,18 +85,18 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // DecodeIdentity reads what AppendIdentity wrote. Damage gives an error that
 // wraps [ErrIdentity]; a newer version gives one that does not.
 func DecodeIdentity(b []byte) (Identity, error) {
-	if len(b) < len(identityMagic)+1 || string(b[:len(identityMagic)]) != identityMagic {
+	if len(b) < len(identityMagic)+1+identitySumBytes || string(b[:len(identityMagic)]) != identityMagic {
 		return Identity{}, fmt.Errorf("%w: it does not begin as one", ErrIdentity)
+	}
+	sum := len(b) - identitySumBytes
+	if binary.LittleEndian.Uint32(b[sum:]) != crc32.Checksum(b[:sum], castagnoli) {
+		return Identity{}, fmt.Errorf("%w: its checksum is wrong", ErrIdentity) // of a flipped version, too
 	}
 	if v := b[len(identityMagic)]; v > identityVersion {
 		return Identity{}, fmt.Errorf("IDENTITY has format version %d, this program reads version %d: start a release that is at least as new as the one that wrote it", v, identityVersion)
 	}
 	if len(b) != identityBytes {
 		return Identity{}, fmt.Errorf("%w: %d bytes, want %d", ErrIdentity, len(b), identityBytes)
-	}
-	sum := len(b) - 4
-	if binary.LittleEndian.Uint32(b[sum:]) != crc32.Checksum(b[:sum], castagnoli) {
-		return Identity{}, fmt.Errorf("%w: its checksum is wrong", ErrIdentity)
 	}
 	r := wire.NewReader(b[len(identityMagic):sum])
 	version := r.Uint8()
