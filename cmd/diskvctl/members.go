@@ -21,6 +21,9 @@ type member struct {
 	info    map[string]string // the fields of INFO
 }
 
+// mostSilence is how long a leader may not have heard a member that takes part.
+const mostSilence = 2 * time.Second
+
 // probe asks members how they are, all at once.
 func probe(ctx context.Context, c *client.Client, addrs []string) []member {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -62,6 +65,17 @@ func (m *member) role() string {
 		return "unreachable"
 	}
 	return m.info["consensus_role"]
+}
+
+// silence returns for how long the member, a leader, has not heard another one.
+func (m *member) silence(other int) time.Duration {
+	for part := range strings.SplitSeq(m.info[fmt.Sprintf("member%d", other)], ",") {
+		if ms, ok := strings.CutPrefix(part, "silent_ms="); ok {
+			n, _ := strconv.ParseInt(ms, 10, 64)
+			return time.Duration(n) * time.Millisecond
+		}
+	}
+	return 0
 }
 
 // fellows returns the addresses of all members of the member's group, by index, as

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -137,7 +138,7 @@ func statusOf(id shard.GroupID, word string, members []member) groupStatus {
 	for i := range members {
 		commit = max(commit, members[i].number("slot_commit"))
 	}
-	leads := false
+	leads, ready := false, 0
 	for i := range members {
 		m := &members[i]
 		ms := memberStatus{
@@ -151,13 +152,39 @@ func statusOf(id shard.GroupID, word string, members []member) groupStatus {
 			ms.Problem, ms.Lag = m.err.Error(), 0
 		case !ms.Ready:
 			ms.Problem = m.info["not_ready_because"]
+		default:
+			ms.Problem = unheard(members, i)
+			ms.Ready = ms.Problem == ""
+		}
+		if ms.Ready {
+			ready++
 		}
 		g.Members = append(g.Members, ms)
 	}
-	ready := readyCount(members)
 	g.Serves = leads && ready >= quorum(len(members))
 	g.CanLose = max(ready-quorum(len(members)), 0)
 	return g
+}
+
+// unheard returns why a member that follows does not count: the leader does not hear it,
+// so it does not take part in what is chosen. It returns nothing if it does.
+func unheard(members []member, i int) string {
+	for at := range members {
+		l := &members[at]
+		if at == i || l.role() != "leader" || !l.ready() {
+			continue
+		}
+		silence := l.silence(i)
+		if silence <= mostSilence {
+			continue
+		}
+		text := fmt.Sprintf("the leader, member %d, has not heard it for %v", at, silence.Round(time.Second))
+		if problem := members[i].info[fmt.Sprintf("peer%d_problem", at)]; problem != "" {
+			text += ": " + problem
+		}
+		return text
+	}
+	return ""
 }
 
 func (a *app) printStatus(s *clusterStatus) error {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +78,31 @@ func TestStatusOfAGroupThatHasStopped(t *testing.T) {
 	got := do("get", "k", "--timeout", "500ms")
 	require.Equal(t, exitFailure, got.status)
 	require.Contains(t, got.stderr, "nothing decided within 500ms (--timeout)")
+}
+
+// TestStatusOfAMemberThatTheLeaderDoesNotHear: it follows, and says that it is ready, but
+// nothing that it accepts counts.
+func TestStatusOfAMemberThatTheLeaderDoesNotHear(t *testing.T) {
+	g := inproc.Start(t, 3)
+	leader := g.Leader()
+	mute := (leader + 1) % 3
+	g.Stop(mute)
+	peers := g.Options[mute].Peers
+	other := 3 - leader - mute
+	peers[leader], peers[other] = peers[other], peers[leader]
+	g.Run(mute)
+	do := at(t, g.Addrs[leader])
+	var s clusterStatus
+	require.Eventually(t, func() bool {
+		s = parse[clusterStatus](t, do("status", "--json"))
+		m := s.Groups[0].Members[mute]
+		return m.Role == "follower" && strings.Contains(m.Problem, "has not heard it for ")
+	}, patience, 50*time.Millisecond)
+	require.Equal(t, 0, s.Groups[0].CanLose)
+	require.True(t, s.Groups[0].Serves)
+	require.False(t, s.Healthy)
+	require.Contains(t, s.Next, fmt.Sprintf("member %d of group 1 at %s is not ready: the leader, member %d, has not heard it for ", mute, g.Addrs[mute], leader))
+	require.Contains(t, s.Next, "check the order of --peers and --index")
 }
 
 func TestStatusOfACluster(t *testing.T) {
