@@ -271,7 +271,7 @@ func (c *client) execute(args [][]byte) {
 		c.finishRun()
 	}
 	if p.write {
-		held := c.node.mayReturn(p.spec)
+		held := c.node.mayReturn(p.spec, args)
 		if c.runHeld += held; c.runHeld > maxHeld {
 			c.finishRun()
 			c.runHeld = held

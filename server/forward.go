@@ -49,7 +49,7 @@ func (c *client) forward(addr string, args [][]byte, write bool, count counting)
 	f := &c.passedOn
 	held := 0
 	if s, ok := kv.Find(args); ok {
-		held = c.node.mayReturn(s)
+		held = c.node.mayReturn(s, args)
 	}
 	if len(c.run.reqs) > 0 || f.addr != addr || len(f.cmds) >= maxRun || f.bytes >= maxRunBytes || f.held+held > maxHeld {
 		c.finishRun()

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"bytes"
+	"slices"
+
 	"diskv/kv"
 	"diskv/paxos"
 	"diskv/replica"
@@ -69,15 +72,36 @@ const maxHeld = 64 << 20
 
 // mayReturn returns how large the reply of a command on keys can be, but for a command
 // that asks for several values; zero if it is small in any case.
-func (n *Node) mayReturn(s *kv.Spec) int {
+func (n *Node) mayReturn(s *kv.Spec, args [][]byte) int {
 	switch s.Name {
-	case "getdel", "getex", "getset", "diskv.once", "diskv.exec":
+	case "getdel", "getex", "getset":
 		return n.opts.MaxValueBytes
+	case "set":
+		if !slices.ContainsFunc(args[3:], func(arg []byte) bool { return bytes.EqualFold(arg, []byte("GET")) }) {
+			return 0
+		}
+		return n.opts.MaxValueBytes
+	case "diskv.once":
+		return n.allMayReturn([][][]byte{args[onceWords:]})
+	case "diskv.exec":
+		_, commands, _ := kv.ReadTransaction(args)
+		return n.allMayReturn(commands)
 	}
 	if s.Flags&kv.ReadOnly != 0 {
 		return n.opts.MaxValueBytes
 	}
 	return 0
+}
+
+// allMayReturn returns the sum of that for some commands, but at most maxHeld.
+func (n *Node) allMayReturn(commands [][][]byte) int {
+	held := 0
+	for _, args := range commands {
+		if s, ok := kv.Find(args); ok && held < maxHeld {
+			held += n.mayReturn(s, args)
+		}
+	}
+	return min(held, maxHeld)
 }
 
 // readApplied answers a stale read at once. What is applied was carried out before.
