@@ -301,7 +301,7 @@ func (c *client) elsewhere(d destination, p prepared, args [][]byte, count count
 
 // tooFull says why a write is refused while the disk has too little space.
 func (n *Node) tooFull() string {
-	return fmt.Sprintf("MISCONF the disk of %s has less than %d bytes free: writes that need more are refused until there is room",
+	return fmt.Sprintf("MISCONF the disk of %s has less than %d bytes free (--min-free-bytes): writes that need more are refused until there is room",
 		n.opts.Dir, n.opts.MinFreeBytes)
 }
 

@@ -156,8 +156,10 @@ func (d *dataDir) checkEmpty(o *Options) error {
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == "LOCK", name == "lost+found", strings.HasPrefix(name, "IDENTITY."):
-		case !o.single() && (name == "wal" || name == "snapshot" || name == "quarantine" || strings.HasPrefix(name, "PEERS")):
-			d.lost = "IDENTITY is missing"
+		case name == "wal", name == "snapshot", name == "quarantine", strings.HasPrefix(name, "PEERS"):
+			if d.lost = "IDENTITY is missing"; o.single() {
+				return fmt.Errorf("data directory %s has lost its IDENTITY: put that file back, or a backup of the whole directory", d.path)
+			}
 		default:
 			return fmt.Errorf("data directory %s has no IDENTITY but holds %s: it is not diskv's, or it has lost files;"+
 				" give an empty directory, or put the lost files back", d.path, name)

@@ -138,7 +138,7 @@ func TestDirectoryThatIsNotThisMembersIsRefused(t *testing.T) {
 		{"IDENTITY is gone", 1, func(t *testing.T, g *group) {
 			t.Helper()
 			require.NoError(t, os.Remove(filepath.Join(g.opts[0].Dir, "IDENTITY")))
-		}, []string{"has no IDENTITY but holds ", "put the lost files back"}},
+		}, []string{"has lost its IDENTITY: put that file back, or a backup"}},
 		{"the log is gone", 1, func(t *testing.T, g *group) {
 			t.Helper()
 			require.NoError(t, os.RemoveAll(filepath.Join(g.opts[0].Dir, "wal")))

@@ -26,7 +26,7 @@ func (n *Node) watchDisk() {
 		n.freeDisk.Store(free)
 		if n.lowDisk.Swap(low) != low {
 			if low {
-				n.logger.Warn("disk space is low: commands that need more are refused", "dir", n.dir.path, "free", free, "min free", n.opts.MinFreeBytes)
+				n.logger.Warn("disk space is low: commands that need more are refused until there is room", "dir", n.dir.path, "free", free, "min free", n.opts.MinFreeBytes)
 			} else {
 				n.logger.Info("disk space is sufficient again", "dir", n.dir.path, "free", free)
 			}

@@ -29,7 +29,7 @@ func TestLowDiskRefusesWhatNeedsMoreOfIt(t *testing.T) {
 	session := strings.Trim(c.do("DISKV.SESSION"), `"`)
 
 	free.Store(999)
-	refusal := "-MISCONF the disk of " + g.opts[0].Dir + " has less than 1000 bytes free: writes that need more are refused until there is room"
+	refusal := "-MISCONF the disk of " + g.opts[0].Dir + " has less than 1000 bytes free (--min-free-bytes): writes that need more are refused until there is room"
 	require.Eventually(t, func() bool { return c.do("SET k v") == refusal }, patience, 10*time.Millisecond)
 	for line, want := range map[string]string{
 		"INCR {k}a":     refusal,

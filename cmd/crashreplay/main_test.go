@@ -72,6 +72,9 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{[]string{"run", "--scenario", "nope"}, exitUsage, `there is no scenario "nope": there are calm`},
 		{[]string{"run", "--duration", "x"}, exitUsage, "duration"},
+		{[]string{"run", "--members", "2"}, exitUsage, "--members 2: must be 3 to 7"},
+		{[]string{"run", "--duration", "0s"}, exitUsage, "--duration 0s: must be above 0"},
+		{[]string{"run", "--clients", "0"}, exitUsage, "--clients 0: must be above 0"},
 		{[]string{"replay"}, exitUsage, "0 arguments given"},
 		{[]string{"dance"}, exitUsage, `unknown command "dance"`},
 		{[]string{"replay", "/nowhere"}, exitFailure, "is not the directory of a run"},

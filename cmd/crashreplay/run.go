@@ -44,6 +44,14 @@ func (a *app) runCommand() *cobra.Command {
 			if o.Scenario, err = crashreplay.Find(scenario); err != nil {
 				return cli.Usage("--scenario: %w", err)
 			}
+			switch {
+			case o.Members < 3 || o.Members > 7:
+				return cli.Usage("--members %d: must be 3 to 7", o.Members)
+			case o.Duration <= 0:
+				return cli.Usage("--duration %v: must be above 0", o.Duration)
+			case o.Clients < 1:
+				return cli.Usage("--clients %d: must be above 0", o.Clients)
+			}
 			if !cmd.Flags().Changed("seed") {
 				o.Seed = uint64(rand.Uint32())
 			}
