@@ -55,11 +55,12 @@ type client struct {
 	tracker   *tracker
 	holding   bool // tracker.sending
 
-	wrote    paxos.Slot // of the last write of this connection that was executed
-	run      batch
-	submit   input // of run
-	runBytes int
-	runHeld  int // what the replies of its writes may have; see maxHeld
+	wrote     paxos.Slot // of the last write of this connection that was executed here
+	wroteAway bool       // another member has executed some
+	run       batch
+	submit    input // of run
+	runBytes  int
+	runHeld   int // what the replies of its writes may have; see maxHeld
 }
 
 func newClient(n *Node, conn net.Conn) *client {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -58,18 +59,27 @@ var clientSubcommands = []subcommand{
 		"TRACKINGINFO", "    Report tracking status for the current connection."}},
 }
 
-const (
-	errSyntax     = "ERR syntax error"
-	errClientName = "ERR Client names cannot contain spaces, newlines or special characters."
-)
+const errSyntax = "ERR syntax error"
 
-func validName(s string) bool {
+// clientNames is what errors call them.
+const clientNames = "Client names"
+
+// maxName bounds what a connection is called, and what its library is, in bytes: CLIENT
+// LIST shows those of all connections at once.
+const maxName = 1024
+
+// wrongName returns the error of a name that a connection or, as what, its library cannot
+// have, or nothing.
+func wrongName(what, s string) string {
+	if len(s) > maxName {
+		return fmt.Sprintf("ERR %s cannot be longer than %d bytes", what, maxName)
+	}
 	for _, b := range []byte(s) {
 		if b < '!' || b > '~' {
-			return false
+			return "ERR " + what + " cannot contain spaces, newlines or special characters."
 		}
 	}
-	return true
+	return ""
 }
 
 func clientID(c *client, _ [][]byte) { c.out = resp.AppendInt(c.out, int64(c.id)) }
@@ -83,22 +93,24 @@ func clientGetName(c *client, _ [][]byte) {
 }
 
 func clientSetName(c *client, args [][]byte) {
-	if name := string(args[2]); validName(name) {
-		c.state.name = name
-		c.ok()
+	name := string(args[2])
+	if wrong := wrongName(clientNames, name); wrong != "" {
+		c.fail(wrong)
 		return
 	}
-	c.fail(errClientName)
+	c.state.name = name
+	c.ok()
 }
 
 func clientSetInfo(c *client, args [][]byte) {
 	attr := strings.ToLower(string(args[2]))
 	value := string(args[3])
+	wrong := wrongName(attr, value)
 	switch {
 	case attr != "lib-name" && attr != "lib-ver":
 		c.fail("ERR Unrecognized option '" + string(args[2][:min(len(args[2]), 128)]) + "'")
-	case !validName(value):
-		c.fail("ERR " + attr + " cannot contain spaces, newlines or special characters.")
+	case wrong != "":
+		c.fail(wrong)
 	case attr == "lib-name":
 		c.state.libName = value
 		c.ok()

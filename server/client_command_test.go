@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -109,4 +110,16 @@ func TestClientReplyTurnsRepliesOff(t *testing.T) {
 	require.Equal(t, `"c"`, c.receive(), "nor is an error a reply that is expected")
 	require.NoError(t, c.SendRaw("CLIENT REPLY OFF\r\n"+large+"CLIENT REPLY ON\r\n", 1))
 	require.Equal(t, "OK", c.receive())
+}
+
+// TestNamesOfClientsAreBounded: CLIENT LIST shows those of all at once.
+func TestNamesOfClientsAreBounded(t *testing.T) {
+	t.Parallel()
+	c := startOnPort(t).dial(0)
+	long := strings.Repeat("x", 1025)
+	require.Equal(t, "-ERR Client names cannot be longer than 1024 bytes", c.do("CLIENT SETNAME "+long))
+	require.Equal(t, "-ERR Client names cannot be longer than 1024 bytes", c.do("HELLO 3 SETNAME "+long))
+	require.Equal(t, "-ERR lib-ver cannot be longer than 1024 bytes", c.do("CLIENT SETINFO LIB-VER "+long))
+	require.Equal(t, "OK", c.do("CLIENT SETNAME "+long[1:]))
+	require.Equal(t, fmt.Sprintf("%q", long[1:]), c.do("CLIENT GETNAME"))
 }

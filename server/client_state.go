@@ -106,13 +106,14 @@ func control(conn net.Conn, f func(fd int)) error {
 	return raw.Control(func(fd uintptr) { f(int(fd)) })
 }
 
-// gone tells whether the client has closed its connection, or it was closed here.
+// gone tells whether the client has closed its connection, or it was closed here, whatever
+// it sent before.
 func (c *client) gone() bool {
 	closed := false
 	err := control(c.conn, func(fd int) {
-		var b [1]byte
-		n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		closed = n == 0 && err == nil || err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(poll, 0)
+		closed = err == nil && n > 0 // nothing else was asked for
 	})
 	return err != nil || closed
 }

@@ -133,8 +133,8 @@ func hello(c *client, args [][]byte) {
 			i += 3
 		case opt == "SETNAME" && i+1 < len(args):
 			name = string(args[i+1])
-			if !validName(name) {
-				c.fail(errClientName)
+			if wrong := wrongName(clientNames, name); wrong != "" {
+				c.fail(wrong)
 				return
 			}
 			i += 2

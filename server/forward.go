@@ -93,6 +93,7 @@ func (c *client) finishForward() {
 // answerForwarded passes a reply back. One that names another member, which leads
 // since a moment ago, is followed: that the command was not executed is certain.
 func (c *client) answerForwarded(ctx context.Context, cmd []byte, write bool, v resp.Value) {
+	c.wroteAway = c.wroteAway || write
 	for range maxHops {
 		var reply resp.ErrorReply
 		if !errors.As(v.Err(), &reply) {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diskv/kv"
+	"diskv/replica"
 )
 
 // TestHowMuchARunMayReturn: commands that cannot be executed in parts are counted as what
@@ -33,4 +34,13 @@ func TestHowMuchARunMayReturn(t *testing.T) {
 	many := bytes.Fields(append([]byte("DISKV.EXEC k 0"), bytes.Repeat([]byte(" 2 GET k"), 100)...))
 	spec, _ := kv.Find(many)
 	require.Equal(t, maxHeld, n.mayReturn(spec, many))
+}
+
+// TestWhatWasPassedOnIsWaitedFor: a member that leads now does not know at which slot the
+// leader before it has executed what it had passed on.
+func TestWhatWasPassedOnIsWaitedFor(t *testing.T) {
+	s := replica.Status{Last: 9}
+	require.EqualValues(t, 1, (&client{}).written(&s))
+	require.EqualValues(t, 5, (&client{wrote: 5}).written(&s))
+	require.EqualValues(t, 9, (&client{wrote: 5, wroteAway: true}).written(&s))
 }

@@ -58,8 +58,13 @@ func waitAOF(c *client, args [][]byte) {
 // durably all that this connection has written, and returns how many do. It fails if this
 // member does not lead: a follower does not know what the others hold.
 func (c *client) awaitFollowers(want int64, timeout time.Duration) (n int64, ok bool) {
+	var slot paxos.Slot
+	_ = c.node.do(func(r *replica.Replica) { // if the node ends, followersWith says so
+		s := r.Status()
+		slot = c.written(&s)
+	})
 	c.waitWhile(timeout, func() bool {
-		n, ok = c.node.followersWith(max(c.wrote, 1))
+		n, ok = c.node.followersWith(slot)
 		return !ok || n >= want || c.executing // as in Redis, nothing waits in a transaction
 	})
 	if !ok {
@@ -67,6 +72,16 @@ func (c *client) awaitFollowers(want int64, timeout time.Duration) (n int64, ok 
 			" (which is not the default) writes to replicas are just local and are not propagated.")
 	}
 	return n, ok
+}
+
+// written returns a slot at or behind which is nothing that the connection has written, as
+// a member that leads knows it. Of what was passed on the slot is not known, but that
+// it is in the log of whoever leads since.
+func (c *client) written(s *replica.Status) paxos.Slot {
+	if c.wroteAway {
+		return max(c.wrote, s.Last, 1)
+	}
+	return max(c.wrote, 1)
 }
 
 // followersWith counts the followers that hold everything up to a slot durably, as far

@@ -1,10 +1,13 @@
 package server_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"diskv/tests/proc"
 )
 
 func TestWaitCountsTheFollowersThatHoldWhatWasWritten(t *testing.T) {
@@ -21,6 +24,14 @@ func TestWaitCountsTheFollowersThatHoldWhatWasWritten(t *testing.T) {
 	begun := time.Now()
 	require.Equal(t, "1", c.do("WAIT 2 100"), "the other one is down")
 	require.GreaterOrEqual(t, time.Since(begun), 100*time.Millisecond)
+	gone, err := proc.Dial(g.nodes[leader].Addr())
+	require.NoError(t, err)
+	require.NoError(t, gone.SendRaw("SET k w\r\nWAIT 2 0\r\n", 2))
+	waits := func() bool { return strings.Contains(c.text("CLIENT LIST"), "cmd=wait") }
+	require.Eventually(t, waits, patience, time.Millisecond)
+	require.NoError(t, gone.SendRaw("PING\r\n", 1)) // which is not read
+	gone.Close()
+	require.Eventually(t, func() bool { return !waits() }, patience, time.Millisecond, "nobody waits for it")
 	waiting := g.dial(leader)
 	require.NoError(t, waiting.SendRaw("SET k x\r\nWAIT 2 0\r\n", 2))
 	require.Equal(t, "OK", waiting.receive(), "it does not wait for WAIT")
