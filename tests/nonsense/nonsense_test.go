@@ -117,10 +117,10 @@ func TestNonsenseChangesNothingThatItShouldNot(t *testing.T) {
 		require.Equal(t, inspect.Well, check.Verdict)
 		checks = append(checks, check)
 	}
-	fault, shared, err := inspect.Compare(checks, nil)
+	// The nonsense takes snapshots (BGSAVE), so the logs may have no slot in common.
+	fault, _, err := inspect.Compare(checks, nil)
 	require.NoError(t, err)
 	require.Nil(t, fault)
-	require.Positive(t, shared)
 }
 
 // filesLeft returns how many connections this process may open.
