@@ -410,3 +410,26 @@ func TestNothingIsToldBetweenTheRepliesOfARun(t *testing.T) {
 	require.Equal(t, `["old" OK]`, c.next())
 	c.awaitPush(`>invalidate ["{big}a"]`)
 }
+
+// TestTrackingFromWithinATransaction: its reads are executed before what changes how they
+// are tracked.
+func TestTrackingFromWithinATransaction(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 1)
+	c := g.tracked(0, "OPTIN")
+	c.script(`
+		MULTI => OK
+		CLIENT CACHING YES => QUEUED
+		GET k => QUEUED
+		EXEC => [OK nil]
+	`)
+	c.awaitPush(`>invalidate ["k"]`)
+	c.script(`
+		CLIENT TRACKING OFF => OK
+		MULTI => OK
+		CLIENT TRACKING ON => QUEUED
+		GET k => QUEUED
+		EXEC => [OK nil]
+	`)
+	c.awaitPush(`>invalidate ["k"]`)
+}

@@ -323,6 +323,7 @@ func (c *client) assemble(tx *transaction, replies []resp.Value) {
 	c.out = resp.AppendArray(c.out, len(tx.queue))
 	c.executing = true
 	defer func() { c.executing = false }()
+	tracking := c.state.tracking
 	for _, q := range tx.queue {
 		if q.own == nil {
 			c.reply(resp.AppendValue(nil, replies[0]))
@@ -334,6 +335,15 @@ func (c *client) assemble(tx *transaction, replies []resp.Value) {
 		c.finishRun()
 		if len(c.out) == start {
 			c.reply(resp.AppendNull(nil)) // CLIENT REPLY has none
+		}
+	}
+	if c.state.tracking == tracking {
+		return
+	}
+	for _, q := range tx.queue { // which was executed before, all of it
+		if q.own == nil {
+			keys, _ := keysRead(q.args)
+			c.untracked(keys)
 		}
 	}
 }
