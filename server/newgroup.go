@@ -283,7 +283,7 @@ func (d *dataDir) forget(cluster uint64) error {
 		return fmt.Errorf("read identity: %w", err)
 	}
 	if id, err := replica.DecodeIdentity(b); err == nil && uint64(id.Cluster) == cluster {
-		return fmt.Errorf("data directory %s is of a member of the new group already: nothing to do", d.path)
+		return fmt.Errorf("data directory %s is already of a member of the group that begins with this file: nothing to do; to go back to what it holds once more, make another genesis of it (docs/operations.md, Backups)", d.path)
 	}
 	why := "put aside for the genesis of a new group"
 	to, err := d.aside(why)

@@ -136,6 +136,46 @@ func TestReplayBeginsANewGroup(t *testing.T) {
 	require.Equal(t, "v", string(v))
 }
 
+// TestBackup: what docs/operations.md says of backups, typed, and that a backup can be
+// restored more than once, each time as another cluster.
+func TestBackup(t *testing.T) {
+	g := stoppedGroup(t)
+	backup := filepath.Join(t.TempDir(), "backup")
+	for i := range g.Nodes {
+		g.Run(i)
+	}
+	g.AwaitReady()
+	leader := g.Leader()
+	require.Equal(t, "OK", do(t, dialed(t, g.Addrs[leader]), "SET last acknowledged"))
+	made := call("", "replay", g.Options[leader].Dir, "--until", "end", "--accepted", "--new-group", "--out", backup)
+	require.Equal(t, exitOK, made.status, made.stderr)
+	require.Equal(t, exitOK, call("", "dump", backup).status)
+	clusters := make(map[string]bool)
+	for range 2 {
+		require.Equal(t, "1", do(t, dialed(t, g.Addrs[g.Leader()]), "DEL last"))
+		scratch, genesis := filepath.Join(t.TempDir(), "scratch"), filepath.Join(t.TempDir(), "genesis")
+		require.Equal(t, exitOK, call("", "recover", "--install", backup, "--dir", scratch, "--index", "0").status)
+		again := call("", "replay", scratch, "--until", "end", "--new-group", "--out", genesis)
+		require.Equal(t, exitOK, again.status, again.stderr)
+		for i := range g.Nodes {
+			g.Stop(i)
+			require.Equal(t, exitOK, call("", "recover", "--install", genesis, "--dir", g.Options[i].Dir, "--index", fmt.Sprint(i)).status)
+		}
+		refused := call("", "recover", "--install", genesis, "--dir", g.Options[0].Dir, "--index", "0")
+		require.Equal(t, exitFailure, refused.status)
+		require.Contains(t, refused.stderr, "make another genesis of it")
+		for i := range g.Nodes {
+			g.Run(i)
+		}
+		g.AwaitReady()
+		c := dialed(t, g.Addrs[g.Leader()])
+		require.Equal(t, "acknowledged", do(t, c, "GET last"))
+		clusters[regexp.MustCompile(`cluster_id:\S+`).FindString(do(t, c, "INFO diskv"))] = true
+	}
+	require.Len(t, clusters, 2)
+	require.NotContains(t, clusters, "")
+}
+
 func TestReplayWritesASnapshot(t *testing.T) {
 	dir := formatted(t)
 	file := filepath.Join(t.TempDir(), "state")
