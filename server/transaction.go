@@ -32,6 +32,8 @@ const (
 	errAborted   = "EXECABORT Transaction discarded because of previous errors."
 )
 
+var errReplyDropped = fmt.Sprintf("ERR executed; its reply was dropped, since those of the transaction have more than %d bytes", maxHeld)
+
 // transaction is what a connection has gathered for its next EXEC. Its memory is
 // bounded by what one command may have.
 type transaction struct {
@@ -323,7 +325,7 @@ func (c *client) assemble(tx *transaction, replies []resp.Value) {
 	c.out = resp.AppendArray(c.out, len(tx.queue))
 	c.executing = true
 	defer func() { c.executing = false }()
-	tracking := c.state.tracking
+	begin, tracking := len(c.out), c.state.tracking
 	for _, q := range tx.queue {
 		if q.own == nil {
 			c.reply(resp.AppendValue(nil, replies[0]))
@@ -335,6 +337,10 @@ func (c *client) assemble(tx *transaction, replies []resp.Value) {
 		c.finishRun()
 		if len(c.out) == start {
 			c.reply(resp.AppendNull(nil)) // CLIENT REPLY has none
+		}
+		if len(c.out)-begin > maxHeld {
+			c.out = c.out[:start]
+			c.fail(errReplyDropped)
 		}
 	}
 	if c.state.tracking == tracking {
@@ -388,7 +394,7 @@ func (c *client) ask(args [][]byte) resp.Value {
 	v, err := resp.NewReplyReader(bytes.NewReader(bytes.Clone(c.out[start:])), resp.ReplyOptions{}).ReadReply()
 	c.out = c.out[:start]
 	if err != nil {
-		return resp.Value{Kind: resp.KindError, Str: []byte("ERR internal error: " + err.Error())}
+		return resp.Value{Kind: resp.KindError, Str: []byte("UNKNOWNRESULT the command may have been executed, but its reply cannot be passed on: " + err.Error())}
 	}
 	return v
 }

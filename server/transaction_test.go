@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/internal/resp"
 	"diskv/kv"
 	"diskv/server"
 )
@@ -384,4 +385,39 @@ func TestCommandTooLargeAbortsTransaction(t *testing.T) {
 	require.Contains(t, c.args("SET", "k", strings.Repeat("x", 2<<20)), "--max-value-bytes")
 	require.Equal(t, "-EXECABORT Transaction discarded because of previous errors.", c.do("EXEC"))
 	require.Equal(t, "nil", c.do("GET k"))
+}
+
+// TestRepliesOfATransactionAreBounded: also those of commands that the member answers
+// itself.
+func TestRepliesOfATransactionAreBounded(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 1)
+	c := g.dial(0)
+	for range 20 {
+		require.Equal(t, "OK", g.dial(0).do("CLIENT SETNAME "+strings.Repeat("x", 1000)))
+	}
+	each := len(c.text("CLIENT LIST"))
+	lines := slices.Repeat([]string{"CLIENT LIST"}, 80<<20/each)
+	require.Equal(t, "OK", c.do("MULTI"))
+	c.pipeline(lines...)
+	require.NoError(t, c.Send("EXEC"))
+	all, err := c.Receive()
+	require.NoError(t, err)
+	require.Len(t, all.Elems, len(lines))
+	require.Less(t, len(resp.AppendValue(nil, all)), 65<<20)
+	require.Contains(t, show(all.Elems[len(lines)-1]), "-ERR executed; its reply was dropped")
+	require.Equal(t, "PONG", c.do("PING"))
+}
+
+// TestAReplyThatCannotBePutTogetherIsNoRefusal: what it answers has been executed.
+func TestAReplyThatCannotBePutTogetherIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 1, func(o *server.Options) { o.MaxValueBytes = 64 << 20 })
+	c := g.dial(0)
+	many := append([]string{"MGET"}, slices.Repeat([]string{"k"}, 600_000)...)
+	for _, args := range [][]string{{"MULTI"}, {"PING"}, {"INCR", "k"}, many, many} {
+		require.NotContains(t, c.args(args...), "-")
+	}
+	require.Contains(t, c.do("EXEC"), "-UNKNOWNRESULT")
+	require.Equal(t, `"1"`, c.do("GET k"))
 }
