@@ -77,6 +77,18 @@ func transactions() []mutation {
 			catch: []command{named("./server", "^TestReadsOfOthersAreInvalidatedAtOnce$")},
 		},
 		{
+			name: "reads-of-forwarded-writes-are-kept", section: invalidation,
+			rule:  "so is what a transaction has read that another member has executed",
+			edits: []edit{{"server/forward.go", "\tif c.tracker != nil {\n", "\tif !write && c.tracker != nil {\n"}},
+			catch: []command{named("./server", "^TestForwardedTransactionsAreNotCached$")},
+		},
+		{
+			name: "told-within-a-run", section: invalidation,
+			rule:  "nothing is told between the replies of commands that were executed together",
+			edits: []edit{{"server/client.go", "\t\tif !c.send() {\n", "\t\tif !c.flush() {\n"}},
+			catch: []command{named("./server", "^TestNothingIsToldBetweenTheRepliesOfARun$")},
+		},
+		{
 			name: "frozen-shard-stays-cached", section: invalidation,
 			rule:  "when a shard is frozen everything is invalid",
 			edits: []edit{{"kv/config.go", "\ts.setRemoved(id, 0)\n\ts.changedAll()\n", "\ts.setRemoved(id, 0)\n"}},
