@@ -1,7 +1,9 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +21,12 @@ func (n *Node) watchDisk() {
 	for {
 		free, err := n.opts.free(n.dir.path)
 		low := err == nil && free < n.opts.MinFreeBytes
-		if err != nil && known {
+		switch {
+		case err == nil || !known:
+		case errors.Is(err, fs.ErrNotExist):
+			n.logger.Error("the data directory is gone, and nothing that is written now outlives this process: stop it, and put the directory back, or see docs/operations.md, A lost disk",
+				"dir", n.dir.path)
+		default:
 			n.logger.Warn("free space is not known", "error", err)
 		}
 		known = err == nil

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -53,4 +54,12 @@ func TestLowDiskRefusesWhatNeedsMoreOfIt(t *testing.T) {
 	free.Store(-1)
 	require.Eventually(t, func() bool { return strings.Contains(g.logs[0].String(), "cannot be known") }, patience, 10*time.Millisecond)
 	require.Equal(t, "OK", c.do("SET k w"), "what is not known stops nothing")
+}
+
+func TestDirectoryThatIsGoneIsTold(t *testing.T) {
+	g := startGroup(t, 1)
+	dir := g.opts[0].Dir
+	require.NoError(t, os.Rename(dir, dir+"-away"))
+	require.Eventually(t, func() bool { return strings.Contains(g.logs[0].String(), "the data directory is gone") }, patience, 10*time.Millisecond)
+	require.NoError(t, os.Rename(dir+"-away", dir))
 }
