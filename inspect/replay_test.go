@@ -126,6 +126,7 @@ func requireEverySlot(t *testing.T, dir string, want map[uint64][sha256.Size]byt
 // slot that they cover is what one holds that has applied everything from slot 1 on.
 func TestReplayIsWhatAReplicaHeld(t *testing.T) {
 	g := inproc.Start(t, 3, func(o *server.Options) {
+		o.Replica.IdleTime = time.Hour // a moment at rest would tidy up the logs
 		if o.Replica.SnapshotMinBytes = 24 << 10; o.Index == 0 {
 			o.Replica.SnapshotMinBytes = 1 << 40
 		}
