@@ -122,11 +122,13 @@ func requireEverySlot(t *testing.T, dir string, want map[uint64][sha256.Size]byt
 	return covered
 }
 
+// untidy keeps logs from being tidied up in a moment of rest.
+func untidy(o *server.Options) { o.Replica.IdleTime = time.Hour }
+
 // TestReplayIsWhatAReplicaHeld: of members with snapshots and dropped segments every
 // slot that they cover is what one holds that has applied everything from slot 1 on.
 func TestReplayIsWhatAReplicaHeld(t *testing.T) {
-	g := inproc.Start(t, 3, func(o *server.Options) {
-		o.Replica.IdleTime = time.Hour // a moment at rest would tidy up the logs
+	g := inproc.Start(t, 3, untidy, func(o *server.Options) {
 		if o.Replica.SnapshotMinBytes = 24 << 10; o.Index == 0 {
 			o.Replica.SnapshotMinBytes = 1 << 40
 		}
@@ -167,8 +169,8 @@ func TestReplayIsWhatAReplicaHeld(t *testing.T) {
 // TestReplayOfACluster: the same of two groups between which shards move, and of the
 // shardmasters.
 func TestReplayOfACluster(t *testing.T) {
-	masters := inproc.StartShardmasters(t, 1)
-	groups := []*inproc.Group{inproc.StartSharded(t, masters, 1, 1), inproc.StartSharded(t, masters, 2, 1)}
+	masters := inproc.StartShardmasters(t, 1, untidy)
+	groups := []*inproc.Group{inproc.StartSharded(t, masters, 1, 1, untidy), inproc.StartSharded(t, masters, 2, 1, untidy)}
 	m, err := client.OpenShardmaster(t.Context(), masters.Addrs...)
 	require.NoError(t, err)
 	defer m.Close()

@@ -9,9 +9,11 @@ import (
 )
 
 // StartShardmasters starts the group that says which group owns which shard.
-func StartShardmasters(tb testing.TB, size int) *Group {
+func StartShardmasters(tb testing.TB, size int, changes ...func(*server.Options)) *Group {
 	tb.Helper()
-	return Start(tb, size, func(o *server.Options) { o.Service, o.Group = paxos.ServiceShardmaster, 0 })
+	return Start(tb, size, slices.Concat([]func(*server.Options){func(o *server.Options) {
+		o.Service, o.Group = paxos.ServiceShardmaster, 0
+	}}, changes)...)
 }
 
 // StartSharded starts a group that serves the shards that the shardmasters give it.
