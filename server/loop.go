@@ -73,6 +73,7 @@ func (n *Node) carryOut(out replica.Output) {
 	}
 	n.publish() // before anyone else can hear of it, and send clients here
 	n.sendAll(out.Messages)
+	n.transport.Dispatch()
 	if len(out.AfterSync) > 0 {
 		n.outbox = append(n.outbox, heldBack{sync: out.Sync, messages: out.AfterSync})
 	}
@@ -137,9 +138,11 @@ func (n *Node) logDurable(r *replica.Replica, index uint64) {
 		n.outbox[0].messages = nil
 		n.outbox = n.outbox[1:]
 	}
+	n.transport.Dispatch() // the leader waits for it, and what is applied now may take a while
 	r.LogDurable(sync)
 }
 
+// sendAll queues messages for the next Dispatch.
 func (n *Node) sendAll(messages []paxos.Envelope) {
 	for _, e := range messages {
 		lane := transport.LaneControl
@@ -147,7 +150,7 @@ func (n *Node) sendAll(messages []paxos.Envelope) {
 			lane = transport.LaneBulk
 		}
 		payload := paxos.AppendEnvelope(make([]byte, 0, paxos.EnvelopeSize(e)), e)
-		if err := n.transport.Send(uint8(e.To), lane, payload); err != nil {
+		if err := n.transport.Queue(uint8(e.To), lane, payload); err != nil {
 			n.logger.Error("message for a peer could not be sent", "to", e.To, "bytes", len(payload), "error", err)
 		}
 	}

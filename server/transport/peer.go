@@ -222,9 +222,7 @@ func (p *peer) write(conn net.Conn, stop <-chan struct{}) error {
 	var buf []byte
 	for {
 		buf, pieces = p.queue.next(buf[:0], pieces[:0])
-		for _, piece := range pieces {
-			buf = appendFrame(buf, kindOf(piece.lane), piece.last, piece.body)
-		}
+		buf = appendFrames(buf, pieces)
 		clear(pieces)
 		if len(buf) == 0 {
 			select {

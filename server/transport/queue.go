@@ -13,11 +13,12 @@ type queue struct {
 	writing bool // what next returned has not been written yet
 	waiting []chan struct{}
 
-	// atOnce, if it is set, writes as much of a frame as the connection takes without
+	// atOnce, if it is set, writes as much of some frames as the connection takes without
 	// waiting, and returns how much that was. What it began is the writer's to end.
-	atOnce func(frame []byte) int
-	frame  []byte // scratch for atOnce
-	rest   []byte // of a frame that was begun at once
+	atOnce func(frames []byte) int
+	rest   []byte  // of what was begun at once
+	frames []byte  // scratch
+	pieces []piece // scratch
 }
 
 // lane is one ordered queue of payloads.
@@ -52,15 +53,11 @@ func newQueue(controlBytes, bulkBytes int) *queue {
 	}
 }
 
-// add appends a payload. If there is no room the lane is emptied instead, of
+// add appends a payload, which [queue.dispatch] has written. If there is no room the lane is emptied instead, of
 // the payload as well: a gap is a gap, and what comes after it is of less use
 // than the room.
 func (q *queue) add(to Lane, payload []byte) {
 	q.mu.Lock()
-	if q.addAtOnce(to, payload) {
-		q.mu.Unlock()
-		return
-	}
 	l := &q.lanes[to-LaneControl]
 	full := len(l.waiting) > 0 && l.bytes+len(payload)+perPayload > l.limit
 	if full {
@@ -73,32 +70,33 @@ func (q *queue) add(to Lane, payload []byte) {
 	q.mu.Unlock()
 	if full {
 		poke(q.overflow)
-	} else {
-		poke(q.ready)
 	}
 }
 
-// maxAtOnce is how large a payload may be that is written by who sends it.
+// maxAtOnce is how much may be written by who sends it.
 const maxAtOnce = 64 << 10
 
-// addAtOnce writes a payload without handing it to the writer, if nothing is before it
-// and the connection takes it. That spares it one wait for a processor. It reports
-// whether the payload is on its way.
-func (q *queue) addAtOnce(to Lane, payload []byte) bool {
-	if q.atOnce == nil || q.busy() || len(payload) > maxAtOnce {
-		return false
+// dispatch has written what was added. If nothing is before it, and it is not much, it
+// is written here, as far as the connection takes it without waiting: that spares it one
+// wait for a processor. The rest is the writer's.
+func (q *queue) dispatch() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	waiting := q.lanes[0].bytes + q.lanes[1].bytes
+	if q.atOnce != nil && !q.writing && len(q.rest) == 0 && waiting > 0 && waiting <= maxAtOnce {
+		q.pieces = q.take(q.pieces[:0])
+		q.frames = appendFrames(q.frames[:0], q.pieces)
+		clear(q.pieces)
+		q.rest = append(q.rest, q.frames[q.atOnce(q.frames):]...)
+		q.wakeIfIdle()
 	}
-	q.frame = appendFrame(q.frame[:0], kindOf(to), true, payload)
-	n := q.atOnce(q.frame)
-	if n > 0 && n < len(q.frame) {
-		q.rest = append(q.rest, q.frame[n:]...)
+	if q.busy() {
 		poke(q.ready)
 	}
-	return n > 0
 }
 
 // writeAtOnce sets how payloads may be written without the writer; nil: not at all.
-func (q *queue) writeAtOnce(write func(frame []byte) int) {
+func (q *queue) writeAtOnce(write func(frames []byte) int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.atOnce = write
@@ -133,6 +131,13 @@ func (q *queue) next(dst []byte, pieces []piece) ([]byte, []piece) {
 	defer q.mu.Unlock()
 	dst = append(dst, q.rest...)
 	q.rest = q.rest[:0]
+	pieces = q.take(pieces)
+	q.writing = len(dst) > 0 || len(pieces) > 0
+	return dst, pieces
+}
+
+// take takes pieces out of the lanes, as next says.
+func (q *queue) take(pieces []piece) []piece {
 	size := 0
 	for i := range q.lanes {
 		l := &q.lanes[i]
@@ -151,8 +156,15 @@ func (q *queue) next(dst []byte, pieces []piece) ([]byte, []piece) {
 			}
 		}
 	}
-	q.writing = len(dst) > 0 || len(pieces) > 0
-	return dst, pieces
+	return pieces
+}
+
+// appendFrames appends the frames of pieces.
+func appendFrames(dst []byte, pieces []piece) []byte {
+	for _, p := range pieces {
+		dst = appendFrame(dst, kindOf(p.lane), p.last, p.body)
+	}
+	return dst
 }
 
 // claim has everybody wait for the writer, unless something is there for it already.
@@ -202,7 +214,7 @@ func (q *queue) takeDropped() bool {
 func (q *queue) bytes() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.lanes[0].bytes + q.lanes[1].bytes
+	return len(q.rest) + q.lanes[0].bytes + q.lanes[1].bytes
 }
 
 // idle returns a channel that is closed when nothing waits and nothing is being

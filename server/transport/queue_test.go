@@ -12,10 +12,11 @@ import (
 func TestQueueWritesAtOnce(t *testing.T) {
 	q := newQueue(1<<20, 1<<20)
 	var wire []byte // as the connection has it
-	room := 1 << 20
-	q.writeAtOnce(func(frame []byte) int {
-		n := min(room, len(frame))
-		wire, room = append(wire, frame[:n]...), room-n
+	room, writes := 1<<20, 0
+	q.writeAtOnce(func(frames []byte) int {
+		n := min(room, len(frames))
+		wire, room = append(wire, frames[:n]...), room-n
+		writes++
 		return n
 	})
 	idle := func() bool {
@@ -26,26 +27,35 @@ func TestQueueWritesAtOnce(t *testing.T) {
 			return false
 		}
 	}
+	send := func(to Lane, payload []byte) {
+		q.add(to, payload)
+		q.dispatch()
+	}
 	write := func() { // as the writer does
 		buf, pieces := q.next(nil, nil)
-		for _, p := range pieces {
-			buf = appendFrame(buf, kindOf(p.lane), p.last, p.body)
-		}
+		buf = appendFrames(buf, pieces)
 		require.False(t, q.claim(), "it is being written")
-		q.add(LaneControl, []byte("behind what is being written"))
+		send(LaneControl, []byte("behind what is being written"))
 		wire = append(wire, buf...)
 		q.wrote()
 	}
 
-	q.add(LaneBulk, []byte("first"))
+	q.add(LaneBulk, []byte("behind it"))
+	q.add(LaneControl, []byte("first"))
+	require.False(t, idle())
+	require.Zero(t, writes)
+	q.dispatch()
 	require.True(t, idle(), "it is written")
+	require.Equal(t, 1, writes, "what goes together is one write")
+	q.dispatch()
+	require.Equal(t, 1, writes, "of nothing there is none")
 	room = 20
-	q.add(LaneBulk, []byte("a payload of which the connection takes a part"))
-	q.add(LaneBulk, []byte("that is behind it"))
+	send(LaneBulk, []byte("a payload of which the connection takes a part"))
+	send(LaneBulk, []byte("that is behind it"))
 	require.False(t, idle())
 	room = 1 << 20
 	write()
-	q.add(LaneBulk, make([]byte, maxAtOnce+1))
+	send(LaneBulk, make([]byte, maxAtOnce+1))
 	write()
 	write()
 	require.False(t, idle())
@@ -56,21 +66,21 @@ func TestQueueWritesAtOnce(t *testing.T) {
 	q.wrote()
 	require.True(t, idle())
 	require.True(t, q.claim())
-	q.add(LaneControl, []byte("behind a sign of life"))
+	send(LaneControl, []byte("behind a sign of life"))
 	q.wrote()
 	room = 0
 	q.writeAtOnce(nil)
 
 	var got []string
 	in := newPayloads(bytes.NewReader(wire), LargestPayload, func() {})
-	for range 7 {
+	for range 8 {
 		p, err := in.next()
 		require.NoError(t, err)
 		got = append(got, string(p[:min(len(p), 30)]))
 	}
 	behind := "behind what is being written"
 	require.Equal(t, []string{
-		"first", "a payload of which the connecti"[:30], "that is behind it", behind,
+		"first", "behind it", "a payload of which the connecti"[:30], "that is behind it", behind,
 		string(make([]byte, 30)), behind, behind,
 	}, got)
 	q.clear()

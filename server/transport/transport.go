@@ -236,6 +236,16 @@ func (t *Transport) Start() {
 // can never be sent like this, or that the Transport is closed; that a peer is
 // away is none.
 func (t *Transport) Send(to uint8, lane Lane, payload []byte) error {
+	if err := t.Queue(to, lane, payload); err != nil {
+		return err
+	}
+	t.peers[to].queue.dispatch()
+	return nil
+}
+
+// Queue is Send for several payloads that go together: they leave with the next
+// [Transport.Dispatch].
+func (t *Transport) Queue(to uint8, lane Lane, payload []byte) error {
 	if int(to) >= len(t.peers) || t.peers[to] == nil {
 		return fmt.Errorf("send to peer %d: %w", to, ErrNoPeer)
 	}
@@ -250,6 +260,15 @@ func (t *Transport) Send(to uint8, lane Lane, payload []byte) error {
 	}
 	t.peers[to].queue.add(lane, payload)
 	return nil
+}
+
+// Dispatch sends everything that was queued.
+func (t *Transport) Dispatch() {
+	for _, p := range t.peers {
+		if p != nil {
+			p.queue.dispatch()
+		}
+	}
 }
 
 // Flush waits until what was queued for the peers that are connected has been
