@@ -2,7 +2,6 @@ package crashreplay
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"diskv/server/transport"
+	"diskv/tests/proc"
 )
 
 // Network is a proxy in front of every member of a group, over which the others and the
@@ -19,15 +19,10 @@ import (
 // and made to lose, double and reorder messages. Its methods are for any
 // goroutine.
 type Network struct {
-	mu      sync.Mutex
-	members []string // their own addresses
-	proxies []net.Listener
+	members []string // their own addresses; set by Through, for once
 	ways    [][]*way // from, to
-	conns   map[net.Conn]bool
-	closed  bool
-	running sync.WaitGroup
+	proxies proc.Proxies
 	seed    uint64
-	made    uint64
 }
 
 // Condition is how one direction between two members is.
@@ -66,14 +61,12 @@ func (w *way) set(c Condition) {
 // NewNetwork returns a network without members. What it loses follows from the seed and
 // the order of the connections.
 func NewNetwork(seed uint64) *Network {
-	return &Network{seed: seed, conns: make(map[net.Conn]bool)}
+	return &Network{seed: seed}
 }
 
 // Through puts a proxy in front of each member and returns their addresses by index. It
 // is for once.
 func (n *Network) Through(members []string) ([]string, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.members = members
 	for range members {
 		ways := make([]*way, len(members))
@@ -84,13 +77,11 @@ func (n *Network) Through(members []string) ([]string, error) {
 	}
 	var public []string
 	for i := range members {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		proxy, err := n.proxies.Listen(func(c net.Conn) { n.carry(c, i) })
 		if err != nil {
 			return nil, fmt.Errorf("proxy of member %d: %w", i, err)
 		}
-		n.proxies = append(n.proxies, l)
-		public = append(public, l.Addr().String())
-		n.running.Go(func() { n.accept(l, i) })
+		public = append(public, proxy)
 	}
 	return public, nil
 }
@@ -118,59 +109,21 @@ func (n *Network) Around(set []int, out, in bool, c Condition) {
 
 // Close ends all connections and waits for that.
 func (n *Network) Close() {
-	n.mu.Lock()
-	n.closed = true
-	for _, l := range n.proxies {
-		_ = l.Close()
-	}
-	for c := range n.conns {
-		_ = c.Close()
-	}
-	n.mu.Unlock()
+	n.proxies.End()
 	for _, ways := range n.ways {
 		for _, w := range ways {
 			w.set(Condition{Refused: true})
 		}
 	}
-	n.running.Wait()
-}
-
-func (n *Network) accept(l net.Listener, to int) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return // closed
-		}
-		n.running.Go(func() { n.carry(c, to) })
-	}
-}
-
-var errClosed = errors.New("the network is closed")
-
-func (n *Network) hold(c net.Conn) (uint64, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed {
-		return 0, errClosed
-	}
-	n.conns[c] = true
-	n.made++
-	return n.made, nil
-}
-
-func (n *Network) drop(c net.Conn) {
-	_ = c.Close()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.conns, c)
+	n.proxies.Wait()
 }
 
 const dialTimeout = 2 * time.Second
 
 // carry carries a connection to a member until it ends.
 func (n *Network) carry(c net.Conn, to int) {
-	defer n.drop(c)
-	number, err := n.hold(c)
+	defer n.proxies.Drop(c)
+	number, err := n.proxies.Hold(c)
 	if err != nil {
 		return
 	}
@@ -183,8 +136,8 @@ func (n *Network) carry(c net.Conn, to int) {
 	if err != nil {
 		return
 	}
-	defer n.drop(member)
-	if _, err := n.hold(member); err != nil {
+	defer n.proxies.Drop(member)
+	if _, err := n.proxies.Hold(member); err != nil {
 		return
 	}
 	both := func() {

@@ -2,7 +2,6 @@ package proc
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -35,19 +34,16 @@ type Network struct {
 
 	mu        sync.Mutex
 	loss      Loss
-	discarded [2]int // requests, replies
-	carried   int    // replies
-	proxies   map[string]net.Listener
-	conns     map[net.Conn]bool
-	made      uint64 // connections
-	closed    bool
-	running   sync.WaitGroup
+	discarded [2]int            // requests, replies
+	carried   int               // replies
+	through   map[string]string // server -> proxy
+	proxies   Proxies
 }
 
 // NewNetwork returns a network without proxies. What is discarded follows from
 // the seed and the order of the connections.
 func NewNetwork(seed uint64, loss Loss) *Network {
-	return &Network{seed: seed, loss: loss, proxies: make(map[string]net.Listener), conns: make(map[net.Conn]bool)}
+	return &Network{seed: seed, loss: loss, through: make(map[string]string)}
 }
 
 // SetLoss changes what is discarded from now on.
@@ -65,32 +61,26 @@ func (n *Network) Discarded() (requests, replies, carried int) {
 	return n.discarded[0], n.discarded[1], n.carried
 }
 
-var errNetworkClosed = errors.New("the network is closed")
-
 // Through returns the address of the proxy in front of a server, which is made
 // when it is asked for first. The server need not be there yet. The address of a
 // proxy is its own.
 func (n *Network) Through(addr string) (string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
-		return "", errNetworkClosed
+	if proxy, ok := n.through[addr]; ok {
+		return proxy, nil
 	}
-	if l, ok := n.proxies[addr]; ok {
-		return l.Addr().String(), nil
-	}
-	for _, l := range n.proxies {
-		if l.Addr().String() == addr {
+	for _, proxy := range n.through {
+		if proxy == addr {
 			return addr, nil
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	proxy, err := n.proxies.Listen(func(client net.Conn) { n.carry(client, addr) })
 	if err != nil {
 		return "", fmt.Errorf("proxy for %s: %w", addr, err)
 	}
-	n.proxies[addr] = l
-	n.running.Go(func() { n.accept(l, addr) })
-	return l.Addr().String(), nil
+	n.through[addr] = proxy
+	return proxy, nil
 }
 
 // ThroughAll is Through for several servers.
@@ -108,45 +98,8 @@ func (n *Network) ThroughAll(addrs []string) ([]string, error) {
 
 // Close ends all connections and proxies and waits for that.
 func (n *Network) Close() {
-	n.mu.Lock()
-	n.closed = true
-	for _, l := range n.proxies {
-		_ = l.Close()
-	}
-	for c := range n.conns {
-		_ = c.Close()
-	}
-	n.mu.Unlock()
-	n.running.Wait()
-}
-
-func (n *Network) accept(l net.Listener, addr string) {
-	for {
-		client, err := l.Accept()
-		if err != nil {
-			return // closed
-		}
-		n.running.Go(func() { n.carry(client, addr) })
-	}
-}
-
-// hold keeps a connection for Close to end, and returns its number.
-func (n *Network) hold(c net.Conn) (number uint64, err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed {
-		return 0, errNetworkClosed
-	}
-	n.conns[c] = true
-	n.made++
-	return n.made, nil
-}
-
-func (n *Network) drop(c net.Conn) {
-	_ = c.Close()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.conns, c)
+	n.proxies.End()
+	n.proxies.Wait()
 }
 
 // maxPipeline is how many requests of a connection may be without a reply.
@@ -155,8 +108,8 @@ const maxPipeline = 1024
 // carry carries what a client and a server say to each other, until one of them
 // ends it or something is discarded.
 func (n *Network) carry(client net.Conn, addr string) {
-	defer n.drop(client)
-	number, err := n.hold(client)
+	defer n.proxies.Drop(client)
+	number, err := n.proxies.Hold(client)
 	if err != nil {
 		return
 	}
@@ -164,8 +117,8 @@ func (n *Network) carry(client net.Conn, addr string) {
 	if err != nil {
 		return
 	}
-	defer n.drop(server)
-	if _, err := n.hold(server); err != nil {
+	defer n.proxies.Drop(server)
+	if _, err := n.proxies.Hold(server); err != nil {
 		return
 	}
 	var carrying sync.WaitGroup
