@@ -42,7 +42,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	@$(GO) list ./... | while read -r p; do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p >fuzz.log 2>&1 || { cat fuzz.log; exit 1; }; \
-	  done; done; rm -f fuzz.log
+	  done; done && rm -f fuzz.log
 
 sim: ## simulate SEEDS (1000) runs of OPS (500) client operations
 	$(GO) test ./tests/sim -run '^TestSim$$' -count=1 -v -timeout 60m -sim.seeds=$(SEEDS) -sim.ops=$(OPS)

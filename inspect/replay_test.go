@@ -287,10 +287,10 @@ func TestReplayUpToTheDamage(t *testing.T) {
 	dir := rotten(t)
 	content := golden.Tree(t, dir)[seg2]
 	write(t, dir, seg2, flip(content, len(content)-10, 1))
-	_, err := reach(t, dir, Moment{Slot: 6})
+	_, err := reach(t, dir, Moment{Slot: 9})
 	var f *Fault
 	require.ErrorAs(t, err, &f)
-	require.Regexp(t, `up to slot [1-5] the state can be had`, f.Remedy)
+	require.Regexp(t, `up to slot [1-8] the state can be had`, f.Remedy)
 	var last uint64
 	_, err = fmt.Sscanf(f.Remedy, "up to slot %d", &last)
 	require.NoError(t, err)
