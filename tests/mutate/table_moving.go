@@ -8,7 +8,7 @@ func moving() []mutation {
 		incomingFile = "kv/incoming.go"
 		freezeFile   = "kv/freeze.go"
 	)
-	model := command{pkg: "./kv", tests: "^TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice$", flags: []string{"-model.seeds=10"}}
+	model := command{pkg: "./kv", tests: "^TestShardsMoveAmongGroupsAndNothingIsLostOrDoneTwice$", flags: []string{"-model.seeds=60"}}
 	test := func(name string) []command { return []command{named("./kv", "^"+name+"$"), model} }
 	return []mutation{
 		{
