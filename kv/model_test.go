@@ -446,53 +446,6 @@ func (w *world) query(g *worldGroup, line string) string {
 	return string(reply)
 }
 
-// watch has a client watch a key, to depend on it at some time or other.
-func (w *world) watch() {
-	key := w.key()
-	id := shard.Of([]byte(key))
-	g := w.serving(id)
-	reply := w.query(g, "DISKV.WATCH "+key)
-	if w.refused(g, id, reply) {
-		return
-	}
-	token := read(w.t, []byte(reply)).Str
-	there := w.query(g, "EXISTS "+key) == ":1\r\n"
-	w.watches = append(w.watches, worldWatch{kv.Watched{Token: token, Key: []byte(key)}, g, w.touched[key], there})
-}
-
-// transact executes a transaction that depends on a key. It must not be executed if
-// that has changed, wherever its shard has been in the meantime; and it must be if
-// nothing at all has happened.
-func (w *world) transact() {
-	if len(w.watches) == 0 {
-		return
-	}
-	i := len(w.watches) - 1 - w.IntN(min(len(w.watches), 12))
-	watch := w.watches[i]
-	key := string(watch.Key)
-	p, refusal := kv.Prepare(kv.TransactionArgs(watch.Key, []kv.Watched{watch.Watched}, [][][]byte{args(w.t, "EXISTS "+key), args(w.t, w.lineOn(key))}))
-	require.Nil(w.t, refusal)
-	g := w.serving(p.Shard)
-	h := g.store().Handover()
-	reply := w.apply(g, p.Command.Append(nil))
-	if w.refused(g, p.Shard, reply) {
-		return
-	}
-	if reply == "_\r\n" {
-		w.failed++
-		return
-	}
-	require.Equal(w.t, watch.by, g, "config %v", h.Config)
-	require.Equal(w.t, watch.touched, w.touched[key], "%s was changed, and the transaction executed", key)
-	v := read(w.t, []byte(reply))
-	require.Equal(w.t, watch.there, v.Elems[0].Int == 1, "%s has expired, and the transaction was executed", key)
-	_, commands, ok := kv.ReadTransaction(p.Command.Args)
-	require.True(w.t, ok)
-	want := w.execute(g, p.Shard, kv.Command{Args: commands[0]}) + w.execute(g, p.Shard, kv.Command{Args: commands[1]})
-	require.Equal(w.t, "*2\r\n"+want, reply)
-	w.passed++
-}
-
 func (w *world) command(line string) {
 	c, id := w.prepare(line)
 	g := w.serving(id)
@@ -513,63 +466,6 @@ func (w *world) flush(g *worldGroup) {
 		}
 	}
 	w.flushed++
-}
-
-// sessionCommand sends an operation of a session: a new one, the last again, or a
-// late copy of an older one.
-func (w *world) sessionCommand() {
-	if len(w.sessions) < 6 || w.IntN(60) == 0 {
-		w.sessions = append(w.sessions, &worldSession{
-			id: kv.NewSessionID(w.group().store().LogTime()-w.Int64N(int64(time.Second)), w.Uint64()), done: map[uint64]string{},
-		})
-	}
-	c := w.sessions[max(len(w.sessions)-1-w.IntN(8), 0)]
-	n := len(c.ops)
-	if n == 0 || w.IntN(2) == 0 {
-		op, _ := w.prepare(w.line())
-		op.Session, op.Seq = c.id, uint64(n+1)
-		c.ops = append(c.ops, op)
-	} else if w.IntN(3) == 0 {
-		n = w.IntN(n)
-	} else {
-		n--
-	}
-	w.send(c, c.ops[n])
-}
-
-func (w *world) send(c *worldSession, op kv.Command) {
-	id := shard.Of(op.Args[1])
-	g := w.serving(id)
-	reply := w.apply(g, op.Append(nil))
-	if w.refused(g, id, reply) {
-		return
-	}
-	over := g.store().LogTime() >= c.id.Birth()+int64(kv.SessionLifetime)
-	require.Equal(w.t, over, strings.HasPrefix(reply, "-"+kv.CodeSessionExpired+" "), reply)
-	if over || strings.HasPrefix(reply, "-"+kv.CodeSessionInvalid+" ") {
-		return
-	}
-	stale := strings.HasPrefix(reply, "-"+kv.CodeStaleSeq+" ")
-	before, executed := c.done[op.Seq]
-	switch {
-	case stale:
-		require.Less(w.t, op.Seq, c.last, "there is a later one")
-		w.stale++
-	case executed:
-		require.Equal(w.t, before, reply, "a retry gets the reply of that time")
-		w.replies++
-	default:
-		bare := op
-		bare.Session, bare.Seq = kv.SessionID{}, 0
-		require.Equal(w.t, w.execute(g, id, bare), reply)
-		c.done[op.Seq] = reply
-		c.last = max(c.last, op.Seq)
-	}
-	// Scenario: the last operation was executed; wherever its shard is now, its
-	// retry is answered, not refused.
-	if executed && op.Seq == c.last {
-		require.False(w.t, stale)
-	}
 }
 
 // settle has everything arrive, and requires that nothing is lost.

@@ -47,11 +47,7 @@ type app struct{ out, err io.Writer }
 // run is main without the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout, stderr}
-	root := a.root()
-	root.SetArgs(append([]string{}, args...)) // nil would be os.Args
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := cli.Execute(ctx, a.root(), args, nil, stdout, stderr)
 	switch {
 	case err == nil:
 		return exitOK

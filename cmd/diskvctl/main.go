@@ -48,12 +48,7 @@ func main() {
 // run is main without the process around it.
 func run(ctx context.Context, args []string, env func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{env: env, in: stdin, out: stdout, err: stderr}
-	root := a.root()
-	root.SetArgs(append([]string{}, args...)) // nil would be os.Args
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := cli.Execute(ctx, a.root(), args, stdin, stdout, stderr)
 	switch {
 	case err == nil:
 		return exitOK

@@ -55,12 +55,7 @@ func (e verdictError) Error() string { return string(e.verdict) }
 // run is main without the process around it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{in: stdin, out: stdout, err: stderr}
-	root := a.root()
-	root.SetArgs(append([]string{}, args...)) // nil would be os.Args
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := cli.Execute(ctx, a.root(), args, stdin, stdout, stderr)
 	var verdict verdictError
 	var fault *inspect.Fault
 	switch {
