@@ -238,7 +238,7 @@ func TestRepairRefuses(t *testing.T) {
 	require.Contains(t, broken.stderr, "IDENTITY is damaged")
 }
 
-// stoppedGroup is a group of three with ten keys that has stopped.
+// stoppedGroup is a group of three that has stopped; each member holds ten keys.
 func stoppedGroup(t *testing.T, changes ...func(*server.Options)) *inproc.Group {
 	t.Helper()
 	g := inproc.Start(t, 3, changes...)
@@ -248,6 +248,7 @@ func stoppedGroup(t *testing.T, changes ...func(*server.Options)) *inproc.Group 
 	for _, key := range strings.Fields("a b c d e f g h i k") {
 		require.NoError(t, c.Put(t.Context(), key, []byte("v")))
 	}
+	g.AwaitEven()
 	for i := range g.Nodes {
 		g.Stop(i)
 	}

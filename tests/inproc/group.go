@@ -24,6 +24,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/paxos"
 	"diskv/server"
 )
 
@@ -175,6 +176,26 @@ func (g *Group) AwaitReady() {
 			return err == nil && s.Ready
 		}, patience, 2*time.Millisecond, "node %d is ready", i)
 	}
+}
+
+// AwaitEven waits until all nodes run and none lacks a slot that another holds: a client
+// is answered as soon as a majority has what it wrote.
+func (g *Group) AwaitEven() {
+	g.t.Helper()
+	require.Eventually(g.t, func() bool {
+		var all paxos.Slot
+		for i, n := range g.Nodes {
+			if n == nil {
+				return false
+			}
+			s, err := n.Status()
+			if err != nil || s.Applied < s.Last || i > 0 && s.Last != all {
+				return false
+			}
+			all = s.Last
+		}
+		return true
+	}, patience, 2*time.Millisecond, "every node holds everything")
 }
 
 // Leader waits for a leader and returns its index.
