@@ -90,12 +90,23 @@ func batch(origin paxos.Ballot, time int64, commands ...[]byte) []byte {
 }
 
 // makeDir makes a data directory with a log of the given appends, each of them
-// synced, as a kill would leave it.
+// synced, as a kill would leave it. The same appends make the same segments.
 func makeDir(tb testing.TB, id replica.Identity, segmentBytes int64, batches ...[]wal.Record) string {
 	tb.Helper()
-	dir := filepath.Join(tempDir(tb), "data")
-	require.NoError(tb, os.MkdirAll(filepath.Join(dir, "snapshot"), 0o750))
-	require.NoError(tb, os.WriteFile(filepath.Join(dir, "IDENTITY"), replica.AppendIdentity(nil, id), 0o600))
+	for {
+		dir := filepath.Join(tempDir(tb), "data")
+		require.NoError(tb, os.MkdirAll(filepath.Join(dir, "snapshot"), 0o750))
+		require.NoError(tb, os.WriteFile(filepath.Join(dir, "IDENTITY"), replica.AppendIdentity(nil, id), 0o600))
+		makeLog(tb, filepath.Join(dir, "wal"), segmentBytes, batches)
+		if !dropMark(tb, filepath.Join(dir, "wal")) {
+			return dir
+		}
+		// It took so long that the log was marked between two appends.
+	}
+}
+
+func makeLog(tb testing.TB, dir string, segmentBytes int64, batches [][]wal.Record) {
+	tb.Helper()
 	live := filepath.Join(tempDir(tb), "wal")
 	var mu sync.Mutex
 	durable := uint64(0)
@@ -111,7 +122,7 @@ func makeDir(tb testing.TB, id replica.Identity, segmentBytes int64, batches ...
 	})
 	require.NoError(tb, err)
 	for _, b := range batches {
-		ready(tb, live)
+		ready(tb, l, live)
 		last := l.Append(b)
 		mu.Lock()
 		for durable < last {
@@ -119,19 +130,18 @@ func makeDir(tb testing.TB, id replica.Identity, segmentBytes int64, batches ...
 		}
 		mu.Unlock()
 	}
-	ready(tb, live)
-	require.NoError(tb, os.CopyFS(filepath.Join(dir, "wal"), os.DirFS(live)))
+	ready(tb, l, live)
+	require.NoError(tb, os.CopyFS(dir, os.DirFS(live)))
 	require.NoError(tb, l.Close())
-	dropMark(tb, filepath.Join(dir, "wal"))
-	return dir
 }
 
 // dropMark cuts a sync mark off the end of a log: whether there is one is a matter
-// of time.
-func dropMark(tb testing.TB, dir string) {
+// of time. It tells whether there are marks before the end.
+func dropMark(tb testing.TB, dir string) (others bool) {
 	tb.Helper()
 	var last frame
 	_, err := wal.Scan(dir, func(n uint64, r wal.Record, off int64) error {
+		others = others || last.Type == wal.TypeMark
 		last = frame{Record: r, segment: n, offset: off}
 		return nil
 	})
@@ -139,17 +149,19 @@ func dropMark(tb testing.TB, dir string) {
 	if last.Type == wal.TypeMark {
 		require.NoError(tb, os.Truncate(filepath.Join(dir, fmt.Sprintf("%020d", last.segment), "00000000000000000001"), last.offset))
 	}
+	return others
 }
 
 // ready returns when the segment behind the tail has been made, and MANIFEST names
 // it: then nothing but the next append changes the log.
-func ready(tb testing.TB, dir string) {
+func ready(tb testing.TB, l *wal.Log, dir string) {
 	tb.Helper()
 	require.Eventually(tb, func() bool {
 		report, err := wal.Scan(dir, func(uint64, wal.Record, int64) error { return nil })
 		manifest, err2 := os.ReadFile(filepath.Join(dir, "MANIFEST"))
 		return err == nil && err2 == nil && binary.LittleEndian.Uint64(manifest[32:]) == report.LastSegment+1
 	}, 10*time.Second, 100*time.Microsecond)
+	require.NoError(tb, l.ClearSuspect()) // there is none; this waits until the log knows of the segment, too
 }
 
 // addSnapshot puts a snapshot of a store that has applied the slots of sets up to
