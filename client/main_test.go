@@ -11,7 +11,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long anything may take that is sure to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func patiently(tb testing.TB) context.Context {
 	tb.Helper()

@@ -57,13 +57,8 @@ func TestValuesUpToTheLimit(t *testing.T) {
 
 func TestLargeValueGoesThroughAGroup(t *testing.T) {
 	t.Parallel()
-	// It is not about how long that takes: a leader that is starved of time would lead on.
-	g := startGroup(t, 3, func(o *server.Options) {
-		o.Replica.RequestTimeout = patience
-		o.Replica.ElectionTimeout = 3 * time.Second
-	})
+	g := steadyGroup(t, 3)
 	c := g.dial(g.leader())
-	c.Timeout = patience
 	value := strings.Repeat("0123456789abcdef", 8<<20/16)
 	require.Equal(t, "OK", c.args("SET", "k", value))
 	require.Equal(t, sha256.Sum256([]byte(value)), sha256.Sum256([]byte(c.text("GET k"))))
@@ -144,7 +139,7 @@ func TestMaxClients(t *testing.T) {
 
 func TestPeersGetInHoweverManyClientsThereAre(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, func(o *server.Options) { o.MaxClients = 2 })
+	g := steadyGroup(t, 3, func(o *server.Options) { o.MaxClients = 2 })
 	leader, away := g.leader(), g.follower()
 	g.stop(away)
 	for range 10 {
@@ -173,7 +168,7 @@ func TestClientsWithinTheFilesOfTheProcess(t *testing.T) {
 }
 
 func TestManyIdleConnectionsDoNotDisturb(t *testing.T) {
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	before, _ := g.nodes[leader].Status()
 	for i := range 2000 {

@@ -11,7 +11,7 @@ import (
 
 func TestPipelinedCommandsAreAnsweredInOrder(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	c := g.dial(g.leader())
 	var lines, want []string
 	add := func(line, reply string) { lines, want = append(lines, line), append(want, reply) }
@@ -50,7 +50,7 @@ func TestLongPipelineOfReadsAndOfWrites(t *testing.T) {
 
 func TestNullsAndMapsFollowTheProtocolVersion(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	c := g.dial(leader)
 	require.NoError(t, c.SendRaw("*2\r\n$3\r\nGET\r\n$4\r\nnone\r\n", 1))
@@ -142,7 +142,7 @@ func TestCommandDescribesEveryCommand(t *testing.T) {
 
 func TestInfoTellsHowTheNodeIs(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	c := g.dial(leader)
 	require.Equal(t, "OK", c.do("SET a 1 EX 100"))
@@ -168,7 +168,7 @@ func TestInfoTellsHowTheNodeIs(t *testing.T) {
 
 func TestClusterShowsTheLeaderAsTheMasterOfAllShards(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	first := ""
 	for i := range 3 {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,13 +23,22 @@ import (
 	"diskv/snapshot"
 )
 
-// stopped makes a group that has written something and does not run.
+// stopped makes a group that has written something, each member, and does not run.
 func stopped(t *testing.T, size int, changes ...func(*server.Options)) *group {
 	t.Helper()
 	g := startGroup(t, size, changes...)
 	c := g.dial(g.leader())
 	for i := range 30 {
 		require.Equal(t, "OK", c.do(fmt.Sprintf("SET k%d %s", i, strings.Repeat("v", 100))))
+	}
+	g.AwaitEven()
+	if least := g.opts[0].Replica.SnapshotMinBytes; 0 < least && least < 1<<20 {
+		for _, n := range g.nodes {
+			require.Eventually(t, func() bool {
+				s, err := n.Status()
+				return err == nil && s.Snapshot.Slot > 0
+			}, patience, time.Millisecond, "it has a snapshot")
+		}
 	}
 	for i := range size {
 		require.NoError(t, g.halt(i))
@@ -259,6 +269,7 @@ func TestDamagedFilesOfAMemberAreALostDisk(t *testing.T) {
 			t.Parallel()
 			g := startGroup(t, 3)
 			require.Equal(t, "OK", g.dial(g.leader()).do("SET k v"))
+			g.AwaitEven()
 			require.NoError(t, g.halt(0))
 			tt.change(t, g.opts[0].Dir)
 			g.opts[0].Bootstrap = false
@@ -428,12 +439,14 @@ func TestDamageFoundWhileServing(t *testing.T) {
 	behind := (lead + 1) % 3
 	require.NoError(t, g.halt(behind))
 	c := g.dial(lead)
-	for i := range 10 { // several segments
-		require.Equal(t, "OK", c.do(fmt.Sprintf("SET k%d %s", i, strings.Repeat("v", 1<<20))))
+	var segments []string
+	keys := 0
+	for ; len(segments) < 4; keys++ { // the last but one is being written to
+		require.Equal(t, "OK", c.do(fmt.Sprintf("SET k%d %s", keys, strings.Repeat("v", 1<<20))))
+		var err error
+		segments, err = filepath.Glob(filepath.Join(g.opts[lead].Dir, "wal", "0*", "0*"))
+		require.NoError(t, err)
 	}
-	segments, err := filepath.Glob(filepath.Join(g.opts[lead].Dir, "wal", "0*", "0*"))
-	require.NoError(t, err)
-	require.Greater(t, len(segments), 2)
 	b, err := os.ReadFile(segments[0])
 	require.NoError(t, err)
 	b[len(b)/2] ^= 1
@@ -444,6 +457,6 @@ func TestDamageFoundWhileServing(t *testing.T) {
 		return strings.Contains(g.logs[lead].String(), "this member votes again")
 	}, patience, 5*time.Millisecond)
 	require.Eventually(t, func() bool {
-		return slices.ContainsFunc([]int{0, 1, 2}, func(i int) bool { return g.dial(i).do("DBSIZE") == "10" })
+		return slices.ContainsFunc([]int{0, 1, 2}, func(i int) bool { return g.dial(i).do("DBSIZE") == strconv.Itoa(keys) })
 	}, patience, 5*time.Millisecond)
 }

@@ -17,7 +17,7 @@ func forwarding(o *server.Options) { o.Forward = true }
 // member.
 func TestFollowerPassesCommandsOn(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, forwarding)
+	g := steadyGroup(t, 3, forwarding)
 	c := g.dial(g.follower())
 	require.Equal(t, "OK", c.do("SET k v"))
 	require.Equal(t, `"v"`, c.do("GET k"))
@@ -69,7 +69,7 @@ func TestForwardingFollowsTheLeader(t *testing.T) {
 // send a command round in circles.
 func TestWhatWasForwardedIsNotForwardedAgain(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, forwarding)
+	g := steadyGroup(t, 3, forwarding)
 	c := g.dial(g.follower())
 	require.Equal(t, "OK", c.do("DISKV.FORWARDED"))
 	require.Contains(t, c.do("SET k v"), "-MOVED ")

@@ -72,7 +72,7 @@ func TestGroupFormsOnceAllAreThere(t *testing.T) {
 
 func TestFollowersSendClientsToTheLeader(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	require.Equal(t, "OK", g.dial(leader).do("SET foo bar"))
 	for i := range 3 {
@@ -91,7 +91,7 @@ func TestFollowersSendClientsToTheLeader(t *testing.T) {
 
 func TestLeaderStopsAndAnotherTakesOverAtOnce(t *testing.T) {
 	t.Parallel()
-	const election = time.Second
+	const election = 3 * time.Second
 	g := startGroup(t, 3, func(o *server.Options) {
 		o.Replica.ElectionTimeout = election
 		o.ShutdownTimeout = patience
@@ -124,7 +124,7 @@ func TestLeaderStopsAndAnotherTakesOverAtOnce(t *testing.T) {
 	next := g.leader()
 	took := time.Since(begun)
 	require.NotEqual(t, leader, next)
-	require.Less(t, took, election/2, "leadership is handed over, not won after a timeout")
+	require.Less(t, took, election, "leadership is handed over, not won after a timeout")
 	t.Logf("handed over in %v", took)
 
 	c = g.dial(next)
@@ -139,7 +139,7 @@ func TestLeaderStopsAndAnotherTakesOverAtOnce(t *testing.T) {
 
 func TestWithoutAMajorityNothingIsAnswered(t *testing.T) {
 	t.Parallel()
-	const limit = 1500 * time.Millisecond
+	const limit = 4 * time.Second // the leader steps down before
 	g := startGroup(t, 3, func(o *server.Options) { o.Replica.RequestTimeout = limit })
 	leader := g.leader()
 	writer, reader := g.dial(leader), g.dial(leader)
@@ -154,7 +154,7 @@ func TestWithoutAMajorityNothingIsAnswered(t *testing.T) {
 	require.NoError(t, reader.Send("GET", "k"))
 	require.Contains(t, reader.receive(), "-CLUSTERDOWN", "a read gets an error and not the old value")
 	require.Contains(t, writer.receive(), "-UNKNOWNRESULT")
-	require.Less(t, time.Since(begun), 2*limit)
+	require.Less(t, time.Since(begun), patience, "nobody waits for the others")
 	require.Equal(t, "PONG", writer.do("PING"), "the connection is open")
 	require.Contains(t, writer.do("SET k newer"), "-CLUSTERDOWN")
 	require.Contains(t, reader.do("GET k"), "-CLUSTERDOWN no leader: fewer than 2 of 3")

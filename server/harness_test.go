@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long anything may take that is sure to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // group is the nodes of a test, in this process, on unix sockets.
 type group struct {
@@ -37,6 +37,10 @@ func newGroup(tb testing.TB, size int, changes ...func(*server.Options)) *group 
 	tb.Helper()
 	withHTTP := func(o *server.Options) { o.HTTP = "127.0.0.1:0" }
 	g := inproc.New(tb, size, append([]func(*server.Options){withHTTP}, changes...)...)
+	return groupOf(tb, g)
+}
+
+func groupOf(tb testing.TB, g *inproc.Group) *group {
 	return &group{Group: g, t: tb, opts: g.Options, nodes: g.Nodes, logs: g.Logs}
 }
 
@@ -49,6 +53,14 @@ func startGroup(tb testing.TB, size int, changes ...func(*server.Options)) *grou
 	}
 	g.awaitReady()
 	return g
+}
+
+// steadyGroup is startGroup for tests of what is so while nobody else leads, and that are
+// not about how long anything takes.
+func steadyGroup(tb testing.TB, size int, changes ...func(*server.Options)) *group {
+	tb.Helper()
+	unhurried := func(o *server.Options) { o.HTTP, o.Replica.RequestTimeout = "127.0.0.1:0", patience }
+	return groupOf(tb, inproc.StartSteady(tb, size, append([]func(*server.Options){unhurried}, changes...)...))
 }
 
 func (g *group) start(i int)          { g.t.Helper(); g.Run(i) }
@@ -78,6 +90,7 @@ func dial(tb testing.TB, addr string) *conn {
 	c, err := proc.Dial(addr)
 	require.NoError(tb, err)
 	tb.Cleanup(c.Close)
+	c.Timeout = patience
 	return &conn{Conn: c, t: tb}
 }
 

@@ -67,7 +67,7 @@ diskv_client_connections 1
 }
 
 func TestMetricsOfPeers(t *testing.T) {
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	lead, follower := g.leader(), g.follower()
 	require.Equal(t, "OK", g.dial(lead).do("SET k v"))
 	metrics := func(i int) string {

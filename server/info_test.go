@@ -86,7 +86,7 @@ func TestInfoCountsWhatIsDone(t *testing.T) {
 
 func TestFollowersAreListedAsReplicas(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	c := g.dial(g.leader())
 	require.Equal(t, "OK", c.do("SET k v"))
 	require.Eventually(t, func() bool {

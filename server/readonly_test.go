@@ -18,7 +18,7 @@ import (
 // what may be old, and it can only read.
 func TestReadOnlyConnectionsReadOfFollowers(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	at := g.dial(leader)
 	require.Equal(t, "OK", at.do("SET foo bar"))
@@ -46,7 +46,7 @@ func TestReadOnlyConnectionsReadOfFollowers(t *testing.T) {
 // back.
 func TestReadOnlyReadsGoForward(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	stop := make(chan struct{})
 	var writing sync.WaitGroup
@@ -113,16 +113,12 @@ func TestRecoveringMemberAnswersNoReads(t *testing.T) {
 // TestRepliesOfWritesTakeBoundedMemory: those that return values are executed few at a
 // time, as are reads that another member has to answer.
 func TestRepliesOfWritesTakeBoundedMemory(t *testing.T) {
-	g := startGroup(t, 3, forwarding, func(o *server.Options) {
-		o.MaxValueBytes = 1 << 20
-		o.Replica.RequestTimeout, o.Replica.ElectionTimeout = 3*patience, 3*time.Second
-	})
+	g := steadyGroup(t, 3, forwarding, func(o *server.Options) { o.MaxValueBytes = 1 << 20 })
 	leader := g.leader()
 	const size, times = 1 << 20, 1000
 	require.Equal(t, "OK", g.dial(leader).args("SET", "k", strings.Repeat("v", size)))
 	for at, line := range map[int]string{leader: "GETEX k PERSIST\r\n", (leader + 1) % 3: "GET k\r\n"} {
 		c := g.dial(at)
-		c.Timeout = 3 * patience
 		require.NoError(t, c.SendRaw(strings.Repeat(line, times), times))
 		most := uint64(0)
 		for i := range times {
@@ -142,9 +138,7 @@ func TestRepliesOfWritesTakeBoundedMemory(t *testing.T) {
 // TestRepliesOfOneRunTakeBoundedMemory: a client that asks for a gigabyte in one piece
 // gets it, and the server never holds all of it.
 func TestRepliesOfOneRunTakeBoundedMemory(t *testing.T) {
-	g := startGroup(t, 3, func(o *server.Options) {
-		o.Replica.RequestTimeout, o.Replica.ElectionTimeout = 3*patience, 3*time.Second
-	})
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	const size, reads = 4 << 20, 300
 	value := strings.Repeat("v", size)
@@ -153,7 +147,6 @@ func TestRepliesOfOneRunTakeBoundedMemory(t *testing.T) {
 		c := g.dial(at)
 		require.Equal(t, "OK", c.do("READONLY"))
 		require.Eventually(t, func() bool { return c.do("STRLEN k") == strconv.Itoa(size) }, patience, time.Millisecond)
-		c.Timeout = 3 * patience
 		require.NoError(t, c.SendRaw(strings.Repeat("GET k\r\nSTRLEN k\r\n", reads), 2*reads))
 		most := uint64(0)
 		for range reads {

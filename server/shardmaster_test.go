@@ -40,7 +40,7 @@ func threeConfigs(g *group) {
 
 func TestShardmastersAgreeOnConfigs(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, asShardmaster)
+	g := steadyGroup(t, 3, asShardmaster)
 	threeConfigs(g)
 	leader := g.leader()
 	c := g.dial(leader)
@@ -181,6 +181,7 @@ func TestNewShardmastersFromASurvivor(t *testing.T) {
 	threeConfigs(g)
 	want := g.dial(g.leader()).config("QUERY")
 	survivor := g.leader()
+	g.AwaitEven()
 	for i := range 3 {
 		require.NoError(t, g.halt(i))
 	}
@@ -285,7 +286,7 @@ func TestLowDiskLetsShardmastersForget(t *testing.T) {
 // TestClusterDescribesAPlainGroup in the same words.
 func TestClusterDescribesAPlainGroup(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	c := g.dial(leader)
 	id := strings.Trim(c.do("CLUSTER MYID"), `"`)

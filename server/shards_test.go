@@ -27,7 +27,18 @@ type cluster struct {
 // groups join one after the other.
 func startCluster(tb testing.TB, groups, size int, changes ...func(*server.Options)) *cluster {
 	tb.Helper()
-	c := &cluster{t: tb, masters: startGroup(tb, size, func(o *server.Options) {
+	return clusterOf(tb, startGroup, groups, size, changes)
+}
+
+// steadyCluster is startCluster for groups of which none has another leader.
+func steadyCluster(tb testing.TB, groups, size int, changes ...func(*server.Options)) *cluster {
+	tb.Helper()
+	return clusterOf(tb, steadyGroup, groups, size, changes)
+}
+
+func clusterOf(tb testing.TB, start func(testing.TB, int, ...func(*server.Options)) *group, groups, size int, changes []func(*server.Options)) *cluster {
+	tb.Helper()
+	c := &cluster{t: tb, masters: start(tb, size, func(o *server.Options) {
 		o.Service, o.Group = paxos.ServiceShardmaster, 0
 		if size == 1 {
 			o.Peers = []string{o.Listen}
@@ -37,7 +48,7 @@ func startCluster(tb testing.TB, groups, size int, changes ...func(*server.Optio
 		sharded := func(o *server.Options) {
 			o.Service, o.Group, o.Shardmasters = paxos.ServiceSharded, uint64(i+1), c.addrs(c.masters)
 		}
-		c.groups = append(c.groups, startGroup(tb, size, append([]func(*server.Options){sharded}, changes...)...))
+		c.groups = append(c.groups, start(tb, size, append([]func(*server.Options){sharded}, changes...)...))
 	}
 	for i, g := range c.groups {
 		c.change("JOIN " + strconv.Itoa(i+1) + " " + strings.Join(c.addrs(g), " "))
@@ -97,7 +108,7 @@ func tagIn(first, last int) string {
 
 func TestShardsMoveWithTheirDataAndSessions(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 3)
+	c := steadyCluster(t, 2, 3)
 	c.change("MOVE 0-16383 1")
 	c.settle()
 	one, two := c.groups[0].dial(c.groups[0].leader()), c.groups[1].dial(c.groups[1].leader())
@@ -138,6 +149,7 @@ func TestShardsMoveWithTheirDataAndSessions(t *testing.T) {
 	}
 	for _, g := range append(c.groups, c.masters) {
 		for i := range g.nodes {
+			g.opts[i].Replica.ElectionTimeout = 0 // somebody has to lead again
 			g.start(i)
 		}
 		g.awaitReady()
@@ -156,7 +168,7 @@ func TestShardsMoveWithTheirDataAndSessions(t *testing.T) {
 // move to and fro, and every one of its writes is there once.
 func TestWritesGoOnWhileTheirShardMoves(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 3)
+	c := steadyCluster(t, 2, 3)
 	tag := tagIn(0, 16383)
 	id := int(shard.Of([]byte(tag)))
 	at := c.groups[0].opts[0].Listen
@@ -365,7 +377,7 @@ func TestGroupByItselfMovesNothing(t *testing.T) {
 // TestForwardingReachesEveryGroup: a plain client can use any member of any group.
 func TestForwardingReachesEveryGroup(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 3, forwarding)
+	c := steadyCluster(t, 2, 3, forwarding)
 	m := c.groups[0].dial(c.groups[0].follower())
 	var lines, want []string
 	for i := range 1000 {
@@ -378,7 +390,7 @@ func TestForwardingReachesEveryGroup(t *testing.T) {
 // TestEveryMemberDescribesTheWholeCluster, in the same words.
 func TestEveryMemberDescribesTheWholeCluster(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 3)
+	c := steadyCluster(t, 2, 3)
 	// Who leads the other groups is asked for twice a second.
 	one, two := c.groups[0], c.groups[1]
 	var slots string

@@ -235,7 +235,7 @@ func (c *cache) receive() resp.Value {
 // the client holds when it has taken all messages is what is there.
 func TestNoInvalidationOvertakesTheReplyOfItsRead(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	const keys, rounds = 4, 150
 	name := func(i int) string { return fmt.Sprintf("k%d", i%keys) }
@@ -299,7 +299,7 @@ func TestEverythingIsInvalidWhenTheLeaderIsAnother(t *testing.T) {
 // tracked here, and what a follower answers may be old.
 func TestReadsOfOthersAreInvalidatedAtOnce(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, forwarding)
+	g := steadyGroup(t, 3, forwarding)
 	require.Equal(t, "OK", g.dial(g.leader()).do("SET k v"))
 	c := g.tracked(g.follower(), "")
 	for range 20 {
@@ -365,7 +365,7 @@ func TestAClientThatDoesNotReadIsNotWaitedFor(t *testing.T) {
 // TestForwardedTransactionsAreNotCached: what they have read is known to nobody here.
 func TestForwardedTransactionsAreNotCached(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, forwarding)
+	g := steadyGroup(t, 3, forwarding)
 	other := g.dial(g.leader())
 	require.Equal(t, "OK", other.do("SET k v"))
 	c := g.tracked(g.follower(), "")

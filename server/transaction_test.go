@@ -166,7 +166,7 @@ func TestAFailedTransactionOnTheWire(t *testing.T) {
 
 func TestPipelinedTransactions(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	c := g.dial(g.leader())
 	var lines, want []string
 	add := func(line, reply string) { lines, want = append(lines, line), append(want, reply) }
@@ -190,7 +190,7 @@ func TestPipelinedTransactions(t *testing.T) {
 // TestTransactionsGoToTheLeader: as in Redis Cluster, unless the members forward.
 func TestTransactionsGoToTheLeader(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	moved := "-MOVED 7629 " + g.nodes[leader].Addr()
 	g.dial(g.follower()).script(`
@@ -320,7 +320,7 @@ func TestATransactionAcrossGroups(t *testing.T) {
 // for what was watched at the leader.
 func TestWhatIsWatchedIsNotReadOfAFollower(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	moved := "-MOVED 7629 " + g.nodes[g.leader()].Addr()
 	require.Equal(t, "OK", g.dial(g.leader()).do("SET k v"))
 	c := g.dial(g.follower())
@@ -330,7 +330,7 @@ func TestWhatIsWatchedIsNotReadOfAFollower(t *testing.T) {
 		require.Equal(t, moved, c.do(line), line)
 	}
 
-	forwarded := startGroup(t, 3, forwarding)
+	forwarded := steadyGroup(t, 3, forwarding)
 	c = forwarded.dial(forwarded.follower())
 	c.script(`
 		READONLY => OK
@@ -346,7 +346,7 @@ func TestWhatIsWatchedIsNotReadOfAFollower(t *testing.T) {
 // TestTransactionsWithLongReplies: more than is held of one run at once.
 func TestTransactionsWithLongReplies(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, forwarding)
+	g := steadyGroup(t, 3, forwarding)
 	value := strings.Repeat("x", 1<<20)
 	require.Equal(t, "OK", g.dial(g.leader()).args("SET", "k", value))
 	for _, at := range []int{g.leader(), g.follower()} {
@@ -414,7 +414,6 @@ func TestAReplyThatCannotBePutTogetherIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	g := startGroup(t, 1, func(o *server.Options) { o.MaxValueBytes = 64 << 20 })
 	c := g.dial(0)
-	c.Timeout = time.Minute
 	many := append([]string{"MGET"}, slices.Repeat([]string{"k"}, 530_000)...)
 	for _, args := range [][]string{{"MULTI"}, {"PING"}, {"INCR", "k"}, many, many} {
 		require.NotContains(t, c.args(args...), "-")

@@ -12,7 +12,7 @@ import (
 
 func TestWaitCountsTheFollowersThatHoldWhatWasWritten(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3)
+	g := steadyGroup(t, 3)
 	leader := g.leader()
 	c := g.dial(leader)
 	require.Equal(t, "OK", c.do("SET k v"))

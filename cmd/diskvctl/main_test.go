@@ -21,7 +21,7 @@ var rewrite = flag.Bool("rewrite", false, "write the expected help instead of co
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long anything may take that is sure to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // outcome is what a run of the program leaves.
 type outcome struct {

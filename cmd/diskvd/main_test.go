@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long anything may take that is sure to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // noEnv is an empty environment.
 func noEnv(string) (string, bool) { return "", false }

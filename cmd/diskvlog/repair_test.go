@@ -47,7 +47,7 @@ func spoil(t *testing.T, dir, behind string) {
 }
 
 const (
-	patience = 20 * time.Second
+	patience = time.Minute
 	tick     = 5 * time.Millisecond
 
 	garbage = "no power cut leaves this "

@@ -29,7 +29,11 @@ import (
 )
 
 // patience is how long anything may take that is sure to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
+
+// election is the election timeout of groups of several. A leader that a busy machine
+// gives no time for a moment leads on: what a test sees of leadership is what it did.
+const election = time.Second
 
 // Group is the nodes of one replica group.
 type Group struct {
@@ -86,7 +90,7 @@ func New(tb testing.TB, size int, changes ...func(*server.Options)) *Group {
 			MinFreeBytes: 1, ShutdownTimeout: 200 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(l, nil)),
 		}
 		if size > 1 {
-			o.Peers = slices.Clone(g.Addrs)
+			o.Peers, o.Replica.ElectionTimeout = slices.Clone(g.Addrs), election
 		}
 		for _, change := range changes {
 			change(&o)
@@ -104,6 +108,43 @@ func Start(tb testing.TB, size int, changes ...func(*server.Options)) *Group {
 	for i := range size {
 		g.Run(i)
 	}
+	g.AwaitReady()
+	return g
+}
+
+// StartSteady is Start for a group whose leader stays, however busy the machine is: for
+// tests of what is so while nobody else leads. Without its leader the group serves no more.
+func StartSteady(tb testing.TB, size int, changes ...func(*server.Options)) *Group {
+	tb.Helper()
+	g := New(tb, size, changes...)
+	for i := range size {
+		g.Options[i].Replica.ElectionTimeout = 2 * patience
+	}
+	if size == 1 {
+		g.Run(0)
+		g.AwaitReady()
+		return g
+	}
+	for i := 1; i < size; i++ {
+		g.Run(i)
+	}
+	// Member 0 wins the election, since it alone calls one soon, and hands over.
+	steady, first := g.Options[0], g.Options[0]
+	first.Replica.ElectionTimeout, first.ShutdownTimeout = 0, patience
+	for led := false; !led; {
+		g.Options[0] = first
+		g.Run(0)
+		g.AwaitReady()
+		require.Zero(tb, g.Leader())
+		g.Stop(0)
+		for _, n := range g.Nodes[1:] {
+			s, err := n.Status()
+			require.NoError(tb, err)
+			led = led || s.Role == "leader"
+		}
+	}
+	g.Options[0] = steady
+	g.Run(0)
 	g.AwaitReady()
 	return g
 }
