@@ -6,8 +6,8 @@
 // It guarantees that a process which it started is gone when Close has returned,
 // ended by its own process id; that a member keeps its addresses and directory
 // over restarts; and that ports are taken from below the range from which the
-// system hands them out, so that a restarted member finds its own free. It
-// leaves to its users what to do to the members, and what must be true then.
+// system hands them out, and from no block of ports that another process takes
+// them from, so that a restarted member finds its own free. It leaves to its users what to do to the members, and what must be true then.
 //
 //	bin, err := proc.Build(dir)
 //	g, err := proc.NewGroup(proc.Options{Binary: bin, Dir: dir, Size: 3})

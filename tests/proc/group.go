@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -110,46 +108,6 @@ func NewGroup(o Options) (*Group, error) {
 		g.Members = append(g.Members, m)
 	}
 	return g, nil
-}
-
-// Ports that the system does not hand out by itself.
-const (
-	lowestPort  = 12_000
-	highestPort = 30_000
-)
-
-// taken are the addresses that this process has given out last: a member that
-// does not run at the moment comes back to its own.
-var taken struct {
-	sync.Mutex
-	addrs []string
-}
-
-// maxTaken is how many of them are remembered.
-const maxTaken = 1000
-
-// FreePorts returns addresses on which nobody listens.
-func FreePorts(n int) ([]string, error) {
-	taken.Lock()
-	defer taken.Unlock()
-	var found []string
-	for range 1000 {
-		a := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowestPort+rand.IntN(highestPort-lowestPort)))
-		l, err := net.Listen("tcp", a)
-		if err != nil || slices.Contains(taken.addrs, a) {
-			if err == nil {
-				_ = l.Close()
-			}
-			continue
-		}
-		_ = l.Close()
-		taken.addrs = append(taken.addrs, a)
-		taken.addrs = taken.addrs[max(0, len(taken.addrs)-maxTaken):]
-		if found = append(found, a); len(found) == n {
-			return found, nil
-		}
-	}
-	return nil, fmt.Errorf("no %d free ports between %d and %d", n, lowestPort, highestPort)
 }
 
 // Readdress gives a member new addresses. It, and those that are to reach it there,
