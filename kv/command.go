@@ -35,12 +35,16 @@ type Command struct {
 
 // On disk and on the wire.
 const (
-	commandVersion  = 1
-	commandSession  = 1 << 0 // flag
-	maxCommandArg   = hardMaxValue
-	minEncodedArg   = 4
-	maxRetainedArgs = 1024
+	commandVersion = 1
+	commandSession = 1 << 0 // flag
+	maxCommandArg  = hardMaxValue
+	minEncodedArg  = 4
+
+	commandHead         = 1 + 1 + 4 // version, flags, maxValue
+	commandSessionBytes = 16 + 8    // behind the head, in a session
 )
+
+const maxRetainedArgs = 1024
 
 var (
 	errVersion = errors.New("unknown version")

@@ -14,8 +14,11 @@ import (
 // An image shares it. The store changes it only while its generation is the
 // store's, and else a clone of it; of the fields, an image looks at items and bytes
 // only.
+//
+// What a look-up needs on its way to the tree's first node is here, in one line of the
+// processor's cache: among many keys it is waiting for memory that a command costs.
 type shardData struct {
-	items      *btree.BTreeG[item]
+	items      btree.BTreeG[item]
 	deadlines  *btree.BTreeG[deadline] // of the items with an expiry
 	bytes      int64                   // of the items
 	earliest   int64                   // ms: the first of deadlines, as the store's index has it; 0: not there
@@ -78,27 +81,23 @@ func shardDeadlineLess(a, b shardDeadline) bool {
 	return a.shard < b.shard
 }
 
-// nodes are the trees' memory that can be used again, shared by all shards: a list
-// for each would be larger than most of them.
-type nodes struct {
-	items     *btree.FreeListG[item]
-	deadlines *btree.FreeListG[deadline]
+// empty are the empty trees that those of all shards are copies of. So they have one
+// list of nodes that can be used again, which would be larger than most of them, and one
+// mark by which a tree knows its own nodes: two shards never come to share a node but by
+// Clone, which gives both trees other marks.
+type empty struct {
+	items     btree.BTreeG[item]
+	deadlines btree.BTreeG[deadline]
 }
 
-func newNodes() nodes {
-	return nodes{
-		items:     btree.NewFreeListG[item](btree.DefaultFreeListSize),
-		deadlines: btree.NewFreeListG[deadline](btree.DefaultFreeListSize),
-	}
+func newEmpty() empty {
+	return empty{items: *btree.NewG(degree, itemLess), deadlines: *btree.NewG(degree, deadlineLess)}
 }
 
 // newShard returns an empty shard that the store may change.
 func (s *Store) newShard() *shardData {
-	return &shardData{
-		items:      btree.NewWithFreeListG(degree, itemLess, s.nodes.items),
-		deadlines:  btree.NewWithFreeListG(degree, deadlineLess, s.nodes.deadlines),
-		generation: s.generation,
-	}
+	deadlines := s.empty.deadlines
+	return &shardData{items: s.empty.items, deadlines: &deadlines, generation: s.generation}
 }
 
 // mutable returns the shard, for a change. The first change behind an image costs a
@@ -119,7 +118,7 @@ func (s *Store) own(d *shardData) *shardData {
 		return d
 	}
 	clone := *d
-	clone.items = d.items.Clone()
+	clone.items = *d.items.Clone()
 	clone.generation = s.generation
 	d.deadlines = nil // they go along: no image looks at them
 	return &clone

@@ -50,7 +50,7 @@ type Store struct {
 	expires   int // of the keys, those with an expiry
 
 	generation uint64 // goes up with every image
-	nodes      nodes
+	empty      empty
 
 	slot    uint64
 	logTime int64 // ns since the Unix epoch
@@ -77,8 +77,9 @@ type Store struct {
 	drawn   uint64  // how often RANDOMKEY has drawn
 
 	// Scratch, so that a command allocates for what it stores and for nothing else.
-	decoded Command
-	call    call
+	decoded      Command
+	call         call
+	anticipation anticipation
 }
 
 // New returns an empty store of a plain group, which serves every shard.
@@ -87,7 +88,7 @@ func New() *Store {
 		deadlines: btree.NewG(degree, shardDeadlineLess),
 		sessions:  newSessions(),
 		due:       math.MaxInt64,
-		nodes:     newNodes(),
+		empty:     newEmpty(),
 	}
 	for id := range s.states {
 		s.states[id] = Served

@@ -31,6 +31,18 @@ type Attributed interface {
 	Executing(token any) (wanted bool)
 }
 
+// Anticipating is a state machine that is quicker if it knows what comes. It must not
+// matter to the state.
+type Anticipating interface {
+	// Anticipate is called with a few dozen commands that will be applied next, one by
+	// one, behind those of the last call. They are not kept.
+	Anticipate(commands [][]byte)
+}
+
+// anticipated is how many commands the machine is told of at a time: enough that it need
+// not wait for memory, and not so many that what it has seen first is out of reach again.
+const anticipated = 64
+
 // Image is the state of a state machine at one slot.
 type Image interface {
 	// Records calls add for every record of a snapshot. Add copies the record.

@@ -422,7 +422,11 @@ func (r *Replica) apply(entries []paxos.Entry) error {
 		r.machine.Begin(uint64(e.Slot), r.logTime)
 		waiting := r.proposals.waiting[e.Slot] != nil
 		var replies [][]byte
+		anticipating, ok := r.machine.(Anticipating)
 		for i, c := range b.Commands {
+			if ok && i%anticipated == 0 && len(b.Commands)-i > 1 {
+				anticipating.Anticipate(b.Commands[i:min(i+anticipated, len(b.Commands))])
+			}
 			if whose != nil {
 				whose(i)
 			}
