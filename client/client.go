@@ -80,7 +80,7 @@ func (o Options) Open(ctx context.Context, addrs ...string) (*Client, error) {
 		writing:  make(chan struct{}, o.MaxWrites),
 	}
 	c.learner = &learner{net: n, routes: c.routes, seeds: addrs, kick: make(chan struct{}, 1)}
-	if err := c.learner.refresh(ctx); err != nil {
+	if err := c.learner.describe(ctx); err != nil {
 		n.close()
 		return nil, fmt.Errorf("no member answers: %w", err)
 	}
@@ -164,7 +164,7 @@ type Group struct {
 func (c *Client) Groups(ctx context.Context) ([]Group, error) {
 	// The learner's goroutine has its own turn; this asks like a new one.
 	fresh := &learner{net: c.net, routes: c.routes, seeds: c.learner.seeds}
-	if err := fresh.refresh(ctx); err != nil {
+	if err := fresh.describe(ctx); err != nil {
 		return nil, fmt.Errorf("no member answers: %w", err)
 	}
 	return c.routes.describe(), nil

@@ -19,8 +19,9 @@ import (
 type fake struct {
 	t       testing.TB
 	addr    string
-	peers   []string // of CLUSTER SLOTS, the leader first; by default itself
-	slots   []slots  // instead, if there are several groups
+	peers   []string      // of CLUSTER SLOTS, the leader first; by default itself
+	slots   []slots       // instead, if there are several groups
+	slow    chan struct{} // closed when CLUSTER SLOTS may be answered, if not nil
 	mu      sync.Mutex
 	script  func(n int, args []string) action
 	got     [][]string // commands of the script, in order
@@ -141,12 +142,12 @@ func (f *fake) act(args []string) action {
 	switch strings.Join(args, " ") {
 	case "CLUSTER SLOTS":
 		if f.slots != nil {
-			return action{reply: slotsReply(f.slots...)}
+			return action{reply: slotsReply(f.slots...), after: f.slow}
 		}
 		if len(f.peers) == 0 {
 			return says("*0")
 		}
-		return action{reply: slotsReply(slots{0, 16383, f.peers})}
+		return action{reply: slotsReply(slots{0, 16383, f.peers}), after: f.slow}
 	case "PING":
 		return says("+PONG")
 	case "DISKV.SESSION":

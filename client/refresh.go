@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -11,7 +12,8 @@ import (
 )
 
 const (
-	// learnTimeout is how long one member may take to describe the cluster.
+	// learnTimeout is how long one member may take to describe the cluster while others
+	// can be asked.
 	learnTimeout = 500 * time.Millisecond
 	// learnPause is between two questions: a hundred callers that are redirected
 	// at once want one answer.
@@ -51,7 +53,7 @@ func (l *learner) run() {
 		case <-l.net.ctx.Done():
 			return
 		}
-		_ = l.refresh(l.net.ctx) // whoever wanted it asks again
+		_ = l.refresh(l.net.ctx, learnTimeout) // whoever wanted it asks again
 		select {
 		case <-time.After(learnPause):
 		case <-l.net.ctx.Done():
@@ -60,9 +62,20 @@ func (l *learner) run() {
 	}
 }
 
-// refresh asks one member after the other until one describes the cluster. If
-// somebody answered, but nobody knows of anyone who serves, it returns nil too.
-func (l *learner) refresh(ctx context.Context) error {
+// describe is refresh for somebody who waits for it. Members that are slow are asked
+// once more when no other one has answered, and have time.
+func (l *learner) describe(ctx context.Context) error {
+	err := l.refresh(ctx, learnTimeout)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = l.refresh(ctx, l.net.opt.StallTimeout)
+	}
+	return err
+}
+
+// refresh asks one member after the other until one describes the cluster, each for so
+// long at most. If somebody answered, but nobody knows of anyone who serves, it returns
+// nil too.
+func (l *learner) refresh(ctx context.Context, each time.Duration) error {
 	var ask []string
 	if g := l.about.Swap(nil); g != nil {
 		ask = rotated(g.members, l.turn)
@@ -78,7 +91,7 @@ func (l *learner) refresh(ctx context.Context) error {
 	var failures []error
 	answered := false
 	for _, addr := range ask {
-		ranges, err := l.ask(ctx, addr)
+		ranges, err := l.ask(ctx, addr, each)
 		switch {
 		case err != nil:
 			failures = append(failures, fmt.Errorf("%s: %w", addr, err))
@@ -107,8 +120,8 @@ func rotated(addrs []string, turn int) []string {
 	return slices.Concat(addrs[at:], addrs[:at])
 }
 
-func (l *learner) ask(ctx context.Context, addr string) ([]slotRange, error) {
-	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
+func (l *learner) ask(ctx context.Context, addr string, limit time.Duration) ([]slotRange, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	v, _, err := l.net.exchange(ctx, addr, laneRead, clusterSlots, nil)
 	if err != nil {
