@@ -42,6 +42,14 @@ func rotten(tb testing.TB) string {
 	)
 }
 
+// written returns a sound segment without the zeros that nothing was written to.
+func written(t *testing.T, dir, name string) string {
+	t.Helper()
+	segment, err := wal.ScanSegment(filepath.Join(dir, name), func(wal.Record, int64) error { return nil })
+	require.NoError(t, err)
+	return golden.Tree(t, dir)[name][:segment.Bytes]
+}
+
 // agree checks that Verify and a start say the same of a directory.
 func agree(t *testing.T, dir, what string) Verdict {
 	t.Helper()
@@ -106,11 +114,8 @@ func TestCutFiles(t *testing.T) {
 
 func TestAppendedGarbage(t *testing.T) {
 	dir := rotten(t)
-	content := golden.Tree(t, dir)[seg3]
+	content := written(t, dir, seg3)
 	for what, behind := range map[string]string{
-		"a zero":              "\x00",
-		"zeros":               strings.Repeat("\x00", 300),
-		"a page of zeros":     strings.Repeat("\x00", 4096),
 		"less than a frame":   strings.Repeat("g", 30),
 		"garbage":             strings.Repeat("garbage", 300),
 		"ones":                strings.Repeat("\xff", 100),
@@ -125,6 +130,12 @@ func TestAppendedGarbage(t *testing.T) {
 		c := verify(t, dir)
 		require.Equal(t, int64(len(content)), c.Fault.Offset, what)
 		require.Contains(t, c.Fault.Hex, fmt.Sprintf("> %08x", len(content)/16*16))
+		write(t, dir, seg3, content+behind+strings.Repeat("\x00", 1500))
+		require.NotEqual(t, Well, agree(t, dir, what+", and nothing written behind it"))
+	}
+	for _, size := range []int{1, 300, 4096} {
+		write(t, dir, seg3, content+strings.Repeat("\x00", size))
+		require.Equal(t, Well, agree(t, dir, "zeros, where nothing was written yet"))
 	}
 	write(t, dir, seg3, content)
 	write(t, dir, "wal/00000000000000000009/00000000000000000001", "x")
@@ -167,7 +178,7 @@ func TestMissingAndStrangeFiles(t *testing.T) {
 
 func TestSuspicionLasts(t *testing.T) {
 	dir := rotten(t)
-	content := golden.Tree(t, dir)[seg3]
+	content := written(t, dir, seg3)
 	write(t, dir, seg3, flip(content, len(content)-3, 4))
 	c := verify(t, dir)
 	require.Equal(t, Suspect, c.Verdict)

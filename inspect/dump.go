@@ -205,7 +205,7 @@ type follower struct {
 	dir     string
 	segment uint64 // of the last frame that was visited, and its offset
 	offset  int64
-	size    int64 // of the segment's file when it was read last
+	read    time.Time // modification of the segment's file before it was read last
 	visit   func(frame) error
 }
 
@@ -216,27 +216,27 @@ func (f *follower) more() error {
 		return err
 	}
 	// The next one is begun when the last frame of this one is in its file.
-	if err := f.read(f.segment); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.look(f.segment); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if !found {
 		return nil
 	}
-	f.segment, f.offset, f.size = next, -1, 0
-	return f.read(next)
+	f.segment, f.offset, f.read = next, -1, time.Time{}
+	return f.look(next)
 }
 
-// read visits the frames of a segment that were not.
-func (f *follower) read(number uint64) error {
+// look visits the frames of a segment that were not, if there may be any: two writes in
+// quick succession may leave the same time.
+func (f *follower) look(number uint64) error {
 	path := filepath.Join(f.dir, fmt.Sprintf("%020d", number))
 	info, err := os.Stat(filepath.Join(path, "00000000000000000001"))
 	if err != nil {
 		return err
 	}
-	if info.Size() == f.size {
+	if info.ModTime().Equal(f.read) && time.Since(f.read) > time.Second {
 		return nil
 	}
-	size := info.Size()
 	_, err = wal.ScanSegment(path, func(r wal.Record, off int64) error {
 		if off <= f.offset {
 			return nil
@@ -247,11 +247,11 @@ func (f *follower) read(number uint64) error {
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
-	f.size = size
+	f.read = info.ModTime()
 	return err
 }
 
-// nextSegment returns the lowest segment above the present one with a byte in it.
+// nextSegment returns the lowest segment above the present one, if it was begun.
 func (f *follower) nextSegment() (uint64, bool, error) {
 	entries, err := os.ReadDir(f.dir)
 	if err != nil {
@@ -262,10 +262,22 @@ func (f *follower) nextSegment() (uint64, bool, error) {
 		if err != nil || len(e.Name()) != 20 || n <= f.segment {
 			continue
 		}
-		info, err := os.Stat(filepath.Join(f.dir, e.Name(), "00000000000000000001"))
-		return n, err == nil && info.Size() > 0, nil
+		return n, begun(filepath.Join(f.dir, e.Name(), "00000000000000000001")), nil
 	}
 	return 0, false, nil
+}
+
+// begun tells whether a segment's file has more than the zeros with which it was made
+// ready: its first byte is the length of a frame.
+func begun(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	first := make([]byte, 1)
+	_, err = f.ReadAt(first, 0)
+	return err == nil && first[0] != 0
 }
 
 func msTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

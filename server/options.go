@@ -50,7 +50,8 @@ type Options struct {
 	// MinFreeBytes is the free space on the data directory's disk below which
 	// commands that need more of it are refused. Default 256 MiB.
 	MinFreeBytes int64
-	// SegmentBytes is the size in bytes above which the log goes on in a new segment.
+	// SegmentBytes is the size in bytes above which the log goes on in a new segment, and
+	// that its files have in advance while there is writing.
 	// Default 3 MiB, as package wal has it; tests have small ones.
 	SegmentBytes int64
 	// CommandTimeout is how long a client may be silent in the middle of a

@@ -86,7 +86,9 @@ func judge(t *testing.T, files map[string]string, full []string) outcome {
 		require.Equal(t, c.Offset, scan.Cut.Offset)
 		kept, err := os.ReadFile(c.Kept)
 		require.NoError(t, err)
-		require.Equal(t, before[inSegment(c.Segment)][c.Offset:], string(kept))
+		cut := before[inSegment(c.Segment)][c.Offset:]
+		require.Equal(t, cut[:c.Bytes], string(kept))
+		require.Empty(t, strings.Trim(cut[c.Bytes:], "\x00"), "only zeros are not kept")
 		require.Contains(t, c.String(), c.Kept)
 	}
 	a := l.Append([]Record{data(99, "goes on")})
@@ -198,11 +200,22 @@ func TestCutInTheFirstWriteOfASegment(t *testing.T) {
 }
 
 func TestFlipOfEveryByte(t *testing.T) {
+	t.Run("growing", func(t *testing.T) { flipEveryByte(t, "") })
+	t.Run("ahead", func(t *testing.T) { flipEveryByte(t, strings.Repeat("\x00", 1500)) })
+}
+
+// flipEveryByte flips bits of a log of which each segment has something unwritten behind
+// it.
+func flipEveryByte(t *testing.T, unwritten string) {
+	t.Helper()
 	files, full := rotten(t)
 	ends := frames(t, 3, files[inSegment(3)])
 	vouched := ends[1] // the header and record 7: the last batch says so
+	for n := uint64(1); n <= 4; n++ {
+		files[inSegment(n)] += unwritten
+	}
 	for name, content := range files {
-		for i := range content {
+		for i := range len(content) - len(unwritten) {
 			for _, bit := range []byte{0x01, 0x80} {
 				b := []byte(content)
 				b[i] ^= bit
@@ -290,16 +303,19 @@ func TestAppendedGarbage(t *testing.T) {
 		behind        string
 		torn, suspect bool
 	}{
-		"a zero":                 {"\x00", true, false},
-		"zeros":                  {strings.Repeat("\x00", 300), true, false},
-		"a page of zeros":        {strings.Repeat("\x00", 4096), true, false},
+		"a zero":                 {"\x00", false, false},
+		"zeros":                  {strings.Repeat("\x00", 300), false, false},
+		"a page of zeros":        {strings.Repeat("\x00", 4096), false, false},
 		"less than a frame":      {strings.Repeat("g", 30), true, false},
 		"garbage":                {strings.Repeat("garbage", 300), false, true},
 		"ones":                   {strings.Repeat("\xff", 100), false, true},
 		"a copy of the end":      {frame, false, true},
 		"a magic":                {strings.Repeat(frameMagic, 200), false, true},
-		"garbage, then zeros":    {strings.Repeat("g", 10) + strings.Repeat("\x00", 5000), true, false},
-		"a page that was lost":   {"\x30" + frame[1:30] + strings.Repeat("\x00", 600), true, false},
+		"garbage, then zeros":    {strings.Repeat("g", 60) + strings.Repeat("\x00", 5000), false, true},
+		"garbage, then a frame":  {strings.Repeat("g", 60) + strings.Repeat("\x00", 5000) + frame, true, false},
+		"a part of a head":       {"\x30" + frame[1:30] + strings.Repeat("\x00", 600), true, false},
+		"less than a head":       {strings.Repeat("g", 44) + strings.Repeat("\x00", 600), true, false},
+		"more than a head":       {strings.Repeat("g", 46) + strings.Repeat("\x00", 600), false, true},
 		"zeros, then garbage":    {strings.Repeat("\x00", 600) + strings.Repeat("g", 100), true, false},
 		"an endless length":      {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" + strings.Repeat("g", 100), false, true},
 		"a length far behind it": {"\x80\x80\x80\x01" + strings.Repeat("g", 100), false, true},
@@ -314,11 +330,18 @@ func TestAppendedGarbage(t *testing.T) {
 	}
 	for _, n := range []uint64{1, 2} {
 		o := judge(t, with(files, inSegment(n), files[inSegment(n)]+"\x00"), full)
-		require.NotNil(t, o.damaged, "zeros behind an old segment")
+		require.Nil(t, o.damaged, "what was not written of an old segment")
+		require.Equal(t, full, o.got)
+		o = judge(t, with(files, inSegment(n), files[inSegment(n)]+"\x00x"), full)
+		require.NotNil(t, o.damaged, "something behind an old segment")
 	}
 	require.NotNil(t, judge(t, with(files, inSegment(5), "x"), full).damaged, "a segment that MANIFEST does not know")
-	require.NotNil(t, judge(t, with(files, inSegment(5), strings.Repeat("\x00", 9)), full).damaged)
-	require.Nil(t, judge(t, with(files, inSegment(5), ""), full).damaged, "one that was being made ready")
+	require.NotNil(t, judge(t, with(files, inSegment(5), "\x00\x00x"), full).damaged)
+	for _, size := range []int{0, 9, 5000} {
+		require.Nil(t, judge(t, with(files, inSegment(5), strings.Repeat("\x00", size)), full).damaged, "one that was being made ready")
+		require.Nil(t, judge(t, with(files, inSegment(4), strings.Repeat("\x00", size)), full).damaged, "one that was")
+	}
+	require.NotNil(t, judge(t, with(files, inSegment(3), strings.Repeat("\x00", 5000)), full).damaged, "the tail was written to")
 }
 
 func TestMissingAndStrangeFiles(t *testing.T) {

@@ -24,6 +24,7 @@ type node struct {
 	disk  []byte // of a file
 	cache []byte // what a process reads
 	dirty []extent
+	trim  int // of a file that was cut since, behind everything in dirty; else negative
 }
 
 // entries are names that one change gives to nodes, or takes away (nil).
@@ -34,7 +35,7 @@ type extent struct {
 	data []byte
 }
 
-func newNode(dir bool) *node { return &node{dir: dir, stable: map[string]*node{}} }
+func newNode(dir bool) *node { return &node{dir: dir, stable: map[string]*node{}, trim: -1} }
 
 // current returns the entries of a directory as a process sees them.
 func (n *node) current() map[string]*node {
@@ -71,6 +72,14 @@ func overlay(b []byte, e extent, from, to int) []byte {
 	return b
 }
 
+// settle ends the doubt about a file that was cut. What it had behind that was zeros, so a
+// write that follows would make no other state of the one that it had before.
+func (n *node) settle() {
+	if n.trim >= 0 {
+		n.disk, n.trim = n.disk[:n.trim:n.trim], -1
+	}
+}
+
 func (n *node) sync() {
 	if n.dir {
 		n.stable, n.since = n.current(), nil
@@ -80,6 +89,7 @@ func (n *node) sync() {
 		n.disk = overlay(n.disk, e, 0, e.off+len(e.data))
 	}
 	n.dirty = nil
+	n.settle()
 }
 
 // event is a step of a trace: a change of files, or what the log promised.
@@ -173,8 +183,9 @@ func (tr *trace) find(path string) (n, parent *node, name string) {
 		return n, nil, ""
 	}
 	for _, name = range strings.Split(rel, string(filepath.Separator)) {
-		require.NotNil(tr.tb, n, "%s is in no directory that the log made", path)
-		parent = n
+		if parent = n; n == nil {
+			return nil, nil, ""
+		}
 		n = n.current()[name]
 	}
 	return n, parent, name
@@ -187,6 +198,14 @@ func (tr *trace) step(e event) {
 	}
 	n, parent, name := tr.find(e.path)
 	switch e.kind {
+	case changeTruncate, changeSync:
+		if n == nil {
+			return // of a segment that was dropped before it was closed
+		}
+	default:
+		require.True(tr.tb, n != nil || parent != nil, "%s is in no directory that the log made", e.path)
+	}
+	switch e.kind {
 	case changeMkdir:
 		parent.since = append(parent.since, entries{name: newNode(true)})
 	case changeCreate:
@@ -197,7 +216,16 @@ func (tr *trace) step(e event) {
 			n.disk, n.cache, n.dirty = nil, nil, nil
 		}
 	case changeWrite:
+		n.settle()
 		n.write(extent{off: int(e.off), data: e.data})
+	case changeAllocate:
+		n.settle()
+		if grow := e.n - len(n.cache); grow > 0 { // as good as zeros that were written
+			n.write(extent{off: len(n.cache), data: make([]byte, grow)})
+		}
+	case changeTruncate:
+		require.Empty(tr.tb, n.dirty, "what is cut is synced")
+		n.cache, n.trim = n.cache[:e.n:e.n], e.n
 	case changeSync, changeSyncDir:
 		if e.lost {
 			n.dirty = nil
@@ -253,20 +281,29 @@ func (n *node) survivor(what survival, rng *rand.Rand) []byte {
 		return n.cache
 	}
 	b, full := bytes.Clone(n.disk), bytes.Clone(n.disk)
+	first := len(full)
 	for _, e := range n.dirty {
 		full = overlay(full, e, 0, e.off+len(e.data))
+		first = min(first, e.off)
 	}
-	if what == everything || len(full) <= len(b) {
+	trimmed := n.trim >= 0 && (what == everything || rng.IntN(2) == 0)
+	if what == everything || trimmed {
+		if trimmed {
+			full = full[:n.trim]
+		}
 		return full
 	}
+	// The length is one on the way to the last; of the sectors that were written to, those
+	// up to a place are there (torn), or any.
 	size := len(full)
-	if what == torn || rng.IntN(3) == 0 {
-		size = len(b) + rng.IntN(size-len(b)+1)
+	if grow := size - len(b); grow > 0 && (what == torn || rng.IntN(3) == 0) {
+		size = len(b) + rng.IntN(grow+1)
 	}
+	whole := first + rng.IntN(max(1, size-first+1))
 	b = append(b, make([]byte, max(0, size-len(b)))...)
 	for at := 0; at < size; at += 512 {
-		if what == torn || rng.IntN(2) == 0 {
-			end := min(at+512, size)
+		end := min(at+512, size)
+		if what == torn && (size > len(n.disk) || end <= whole) || what != torn && rng.IntN(2) == 0 {
 			copy(b[at:end], full[at:end])
 		}
 	}

@@ -18,6 +18,8 @@ type changeKind uint8
 const (
 	changeMkdir changeKind = iota + 1
 	changeCreate
+	changeAllocate
+	changeTruncate
 	changeWrite
 	changeSync
 	changeSyncDir
@@ -31,7 +33,7 @@ type change struct {
 	path string
 	to   string // changeRename: the new path
 	off  int64  // changeWrite: where
-	n    int    // changeWrite: how many bytes
+	n    int    // changeWrite: how many bytes; changeAllocate, changeTruncate: the new size
 }
 
 // disk makes all changes to files. Tests look on through before, which may
@@ -40,6 +42,7 @@ type disk struct {
 	before func(change) error
 	after  func(change)
 	noSync bool // tests that keep books of syncs need not wait for them
+	append bool // files get their size by being written to, as where they cannot get it in advance
 }
 
 // do makes the change c by calling f.
@@ -65,6 +68,8 @@ func (d *disk) explain(c change, err error) error {
 	switch c.kind {
 	case changeWrite:
 		return fmt.Errorf("write %d bytes at offset %d of %s: %w", c.n, c.off, c.path, err)
+	case changeAllocate, changeTruncate:
+		return fmt.Errorf("give %s a size of %d bytes: %w", c.path, c.n, err)
 	case changeSync, changeSyncDir:
 		return fmt.Errorf("%w: %s: %w", errSync, c.path, err)
 	}

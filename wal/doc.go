@@ -46,13 +46,14 @@
 //	dir/MANIFEST                                   names the first and the newest segment
 //	dir/00000000000000000001/00000000000000000001  segment 1, a tidwall/wal log of one file
 //	dir/00000000000000000002/00000000000000000001  segment 2, the tail
-//	dir/00000000000000000003/00000000000000000001  segment 3, empty, made ready in advance
+//	dir/00000000000000000003/00000000000000000001  segment 3, made ready in advance
 //
 // tidwall/wal has no checksums, does not sync directories, cannot open a torn
 // file and stays usable after a failed write. So each entry that it stores is a
 // frame (frame.go), files are checked before it opens them (scan.go), whole
 // directories are made and dropped around it (manifest.go, keeper.go), and it is
-// never used again after an error (writer.go).
+// never used again after an error (writer.go). What it does not do either is to give
+// files their size in advance, which makes syncs cheaper (segment.go).
 //
 // The goroutines: the writer owns the tail and calls the callbacks; the keeper
 // makes the next segment ready and closes old ones. Neither starts before Open

@@ -17,6 +17,12 @@ import (
 // the log ends then, says so once, reports nothing more and changes nothing
 // more, and the next start finds all that was acknowledged.
 func TestEveryFailure(t *testing.T) {
+	t.Run("growing", func(t *testing.T) { everyFailure(t, false) })
+	t.Run("ahead", func(t *testing.T) { everyFailure(t, true) })
+}
+
+func everyFailure(t *testing.T, ahead bool) {
+	t.Helper()
 	for k := 0; ; k++ {
 		base := tempDir(t)
 		tr := newTrace(t, base)
@@ -39,7 +45,7 @@ func TestEveryFailure(t *testing.T) {
 		}
 		a := &actor{
 			t: t, tr: tr, dir: filepath.Join(base, "wal"), rng: rand.New(rand.NewPCG(7, 7)),
-			story: &story{appended: map[uint64]Record{}},
+			story: &story{appended: map[uint64]Record{}}, ahead: ahead,
 		}
 		hint := func() string { return fmt.Sprintf("failure %d, %+v", k, failed) }
 		err := func() (err error) {

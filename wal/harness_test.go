@@ -36,9 +36,11 @@ const (
 	tick    = 50 * time.Microsecond
 )
 
-// quiet are options of a log that never goes idle and waits for no disk, so
-// that what is in its files depends on the calls alone.
-func quiet() Options { return Options{idle: time.Hour, disk: &disk{noSync: true}} }
+// quiet are options of a log that never goes idle and waits for no disk, and whose
+// files grow as they are written to, so that what is in them depends on the calls alone.
+func quiet() Options {
+	return Options{idle: time.Hour, rest: time.Hour, disk: &disk{noSync: true, append: true}}
+}
 
 // acks follows what a log reports.
 type acks struct {
@@ -48,6 +50,9 @@ type acks struct {
 	failed  []error
 	late    bool // something was reported durable after the failure
 }
+
+// ahead are quiet options of a log whose files have their size in advance.
+func ahead() Options { return Options{idle: time.Hour, rest: time.Hour, disk: &disk{noSync: true}} }
 
 // watch makes o report to the acks that it returns.
 func watch(o *Options) *acks {

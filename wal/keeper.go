@@ -22,7 +22,11 @@ func (l *Log) tidy() error {
 	l.retired, l.wantNext = nil, false
 	l.mu.Unlock()
 	for _, t := range retired {
-		t.close()
+		if failed {
+			t.abandon()
+		} else if err := t.close(); err != nil {
+			return fmt.Errorf("close a segment: %w", err)
+		}
 	}
 	if failed {
 		return nil
@@ -39,18 +43,18 @@ func (l *Log) tidy() error {
 	return nil
 }
 
-// prepare makes the next segment: its directory and its empty file, synced, and
+// prepare makes the next segment: its directory and its file of zeros, synced, and
 // then a MANIFEST that names it. Only then may it be written to.
 func (l *Log) prepare() error {
 	l.files.Lock()
 	defer l.files.Unlock()
 	number := l.manifest.newest + 1
-	t, err := createTail(l.disk, l.dir, number, l.id)
+	t, err := createTail(l.disk, l.dir, number, l.id, l.o.SegmentBytes)
 	if err != nil {
 		return fmt.Errorf("make segment %d ready: %w", number, err)
 	}
 	if err := l.changeManifest(func(m *manifest) { m.newest = number }); err != nil {
-		t.close()
+		t.abandon()
 		return fmt.Errorf("make segment %d ready: %w", number, err)
 	}
 	l.mu.Lock()

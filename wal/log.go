@@ -242,7 +242,9 @@ func (l *Log) close() error {
 		return err
 	}
 	for _, t := range open {
-		t.close()
+		if err := t.close(); err != nil {
+			return l.unclean(err)
+		}
 	}
 	m := l.manifest
 	m.durable, m.cleanSegment, m.cleanSize = l.durable, l.tail.number, l.tail.size
@@ -250,7 +252,12 @@ func (l *Log) close() error {
 		return nil
 	}
 	if err := m.replace(l.disk, l.dir); err != nil {
-		return fmt.Errorf("close log %s: everything is durable, but the next start will check its end: %w", l.dir, err)
+		return l.unclean(err)
 	}
 	return nil
+}
+
+// unclean says that everything is durable, but that the log does not say so.
+func (l *Log) unclean(err error) error {
+	return fmt.Errorf("close log %s: everything is durable, but the next start will check its end: %w", l.dir, err)
 }

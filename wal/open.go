@@ -48,7 +48,7 @@ func create(dir string, id uint64, state []byte, o Options) (*Log, error) {
 			return nil, err
 		}
 	}
-	t, err := createTail(o.disk, dir, 1, id)
+	t, err := createTail(o.disk, dir, 1, id, o.SegmentBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func create(dir string, id uint64, state []byte, o Options) (*Log, error) {
 	}
 	m := manifest{logID: id, first: 1, newest: 1}
 	if err := m.replace(o.disk, dir); err != nil {
-		t.close()
+		t.abandon()
 		return nil, err
 	}
 	s := segment{number: 1, size: t.size}
@@ -114,16 +114,16 @@ func open(dir string, o Options, replay func(Record) error) (*Log, Report, error
 			" start again when the cause is gone: %w", dir, err)
 	}
 	tailSegment := w.segments[len(w.segments)-1]
-	t, err := openTail(o.disk, dir, tailSegment, w.manifest.logID)
+	t, err := openTail(o.disk, dir, tailSegment, w.manifest.logID, o.SegmentBytes)
 	if err != nil {
 		return nil, w.report, err
 	}
 	l := newLog(dir, w.manifest, o, w.segments, t, bytes.Clone(w.state), w.stateIndex)
 	l.positions = positionsOf(w.tailBytes, placeOf(w.manifest.logID, tailSegment.number))
 	if n := tailSegment.number + 1; n == w.manifest.newest {
-		l.next, err = openTail(o.disk, dir, segment{number: n}, w.manifest.logID)
+		l.next, err = openTail(o.disk, dir, segment{number: n}, w.manifest.logID, o.SegmentBytes)
 		if err != nil {
-			t.close()
+			t.abandon()
 			return nil, w.report, err
 		}
 	}
@@ -155,10 +155,11 @@ func (w *walk) repair(o Options) error {
 		w.cut.Kept = kept
 		o.Logger.Warn("log cut at its end", "suspect", w.suspect, "file", w.cut.File, "offset", w.cut.Offset,
 			"bytes", w.cut.Bytes, "record", w.cut.Index, "reason", w.cut.Reason, "kept", kept)
-		if w.cut.Offset == 0 {
-			if err := w.rewrite(d, w.cut.Segment, nil); err != nil {
-				return err
-			}
+	}
+	if w.blank > 0 || w.cut != nil && w.cut.Offset == 0 {
+		// Nothing is in the newest segment: it is as if made ready, and has no size yet.
+		if err := w.rewrite(d, w.manifest.newest, nil); err != nil {
+			return err
 		}
 	}
 	if w.report.CleanClose {

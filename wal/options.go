@@ -17,6 +17,9 @@ const (
 	// longer than the pause between one sync and the next batch of a client
 	// that waits for each answer: no such client ever pays for a mark.
 	defaultIdle = 25 * time.Millisecond
+	// How long it must have been quiet before files are cut to what they hold. To have
+	// their size again takes the next batch a fraction of a millisecond.
+	defaultRest = time.Second
 )
 
 // Options of a log. The zero value is usable, but a caller who gives no OnFail
@@ -27,7 +30,8 @@ const (
 // They may call Append.
 type Options struct {
 	// SegmentBytes is the size in bytes above which the tail is followed by a
-	// new segment. The tail is held in memory, so small is quick. 0 means 3 MiB.
+	// new segment, and that files have in advance while there is writing. The tail is
+	// held in memory, so small is quick. 0 means 3 MiB.
 	SegmentBytes int64
 	// Quarantine is the directory that keeps what Open cuts off. It is made when
 	// it is needed. Empty means "quarantine" in the log's directory.
@@ -47,6 +51,7 @@ type Options struct {
 
 	disk *disk         // file operations; tests watch and break them
 	idle time.Duration // before a sync mark
+	rest time.Duration // before files give back what they have in advance
 }
 
 // withDefaults returns o with every field usable.
@@ -77,6 +82,9 @@ func (o Options) withDefaults(dir string) (Options, error) {
 	}
 	if o.idle == 0 {
 		o.idle = defaultIdle
+	}
+	if o.rest == 0 {
+		o.rest = defaultRest
 	}
 	return o, nil
 }

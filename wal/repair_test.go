@@ -19,7 +19,7 @@ var damagedEnds = map[string]struct {
 	behind  string
 	suspect bool
 }{
-	"torn":    {strings.Repeat("\x00", 700), false},
+	"torn":    {"\x2d" + frameMagic + strings.Repeat("\x00", 1200) + "end", false},
 	"suspect": {strings.Repeat("g", 900), true},
 }
 

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,8 @@ type walk struct {
 	suspect    bool
 	cutBytes   []byte // what is behind the cut
 	tailBytes  []byte // the sound bytes of the last of segments
+	padding    int    // zeros behind them, which are no part of the log
+	blank      int    // zeros in the segment that was made ready
 	leftovers  []uint64
 	report     Report
 }
@@ -68,8 +71,8 @@ func newWalk(dir string, visit func(uint64, *frame, int64) error) (*walk, error)
 			continue
 		}
 		if n > m.newest {
-			// One that was being made ready is empty.
-			if size, err := segmentSize(dir, n); err != nil || size > 0 {
+			// Nothing was written to one that was being made ready.
+			if used, err := segmentUsed(dir, n); err != nil || used {
 				return nil, errors.Join(err, &CorruptionError{
 					File:   segmentDir(dir, n),
 					Reason: fmt.Sprintf("%s names segment %d as the newest, so this one is of another log or %s is an old copy", manifestName, m.newest, manifestName),
@@ -99,17 +102,26 @@ func unfinished(dir string, numbers []uint64) (bool, error) {
 	return bytes.Count(data, []byte(frameMagic)) <= 1, err
 }
 
-// segmentSize returns the size of a segment's file, 0 if there is none.
-func segmentSize(dir string, number uint64) (int64, error) {
-	info, err := os.Stat(segmentPath(dir, number))
+// segmentUsed reports whether something was written to a segment, which need not be
+// there.
+func segmentUsed(dir string, number uint64) (bool, error) {
+	data, err := readSegmentFile(segmentPath(dir, number))
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return false, nil
 	}
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
+	return len(trimZeros(data)) > 0, err
 }
+
+// trimZeros returns b without the zeros at its end: a file that was given its size in
+// advance has them where nothing was written yet.
+func trimZeros(b []byte) []byte {
+	for len(b) >= len(zeros) && bytes.Equal(b[len(b)-len(zeros):], zeros[:]) {
+		b = b[:len(b)-len(zeros)]
+	}
+	return bytes.TrimRight(b, "\x00")
+}
+
+var zeros [4096]byte // as many as are compared at once
 
 // readSegment returns the bytes of a segment that must be there.
 func readSegment(dir string, number uint64) ([]byte, error) {
@@ -176,7 +188,8 @@ func (w *walk) run() error {
 		if err != nil {
 			return err
 		}
-		if len(data) == 0 && n == w.manifest.newest && n > w.manifest.first {
+		if n == w.manifest.newest && n > w.manifest.first && len(trimZeros(data)) == 0 {
+			w.blank = len(data)
 			break // ready in advance
 		}
 		if w.cut != nil {
@@ -208,6 +221,9 @@ func (w *walk) segment(n uint64, data []byte) error {
 		var err error
 		f, size, what, err = p.decode(data[off:], off)
 		if what != faultNone {
+			if off > 0 && len(trimZeros(data[off:])) == 0 {
+				break // nothing was written here
+			}
 			if what == faultFormat {
 				return w.damage(n, off, err.Error())
 			}
@@ -244,6 +260,7 @@ func (w *walk) segment(n uint64, data []byte) error {
 	if s.size = off; off > 0 {
 		w.segments = append(w.segments, s)
 		w.tailBytes = data[:off]
+		w.padding = len(data) - int(off)
 	}
 	return nil
 }
@@ -301,8 +318,9 @@ var faultReasons = map[fault]string{
 // It is damage if anything says that the next record or the frame at off was
 // durable: a segment that was begun later (run looks at that, too), MANIFEST, or
 // a frame behind the fault. Otherwise it is torn if a power cut explains it: the
-// file ends inside the frame, or a sector from there on was not written and reads
-// as zeros. Otherwise it is suspect.
+// file ends inside the frame, or what was written ends inside its head, or a sector from
+// there on to the end of what was to be written was not, and reads as zeros. Otherwise it
+// is suspect.
 func (w *walk) end(p place, n uint64, data []byte, off int64, what fault) error {
 	m := &w.manifest
 	reason := faultReasons[what]
@@ -324,11 +342,16 @@ func (w *walk) end(p place, n uint64, data []byte, off int64, what fault) error 
 	if at, ok := claimed(p, data, off, next); ok {
 		return w.damage(n, off, reason+fmt.Sprintf(", though the frame at offset %d says that it was durable", at))
 	}
-	w.suspect = what != faultShort && !zeroSector(data, int(off))
-	if w.suspect {
+	short := what == faultShort || halfHead(data[off:])
+	data = data[:p.intended(data, off)]
+	w.suspect = !short && !zeroSector(data, int(off))
+	switch {
+	case w.suspect:
 		reason += ", and every sector from there on holds something"
-	} else if what != faultShort {
+	case !short:
 		reason += ", and a sector from there on was not written"
+	case what != faultShort:
+		reason += ", and what was written ends in its head"
 	}
 	w.cut = &Cut{
 		File: segmentPath(w.dir, n), Segment: n, Offset: off, Bytes: int64(len(data)) - off,
@@ -336,6 +359,32 @@ func (w *walk) end(p place, n uint64, data []byte, off int64, what fault) error 
 	}
 	w.cutBytes = data[off:]
 	return nil
+}
+
+// halfHead reports whether there are only zeros in b before a frame at its front can have
+// had its head.
+func halfHead(b []byte) bool {
+	b = trimZeros(b)
+	_, k := binary.Uvarint(b[:min(maxPrefix, len(b))])
+	if k <= 0 || !bytes.HasPrefix(b[k:], []byte(frameMagic)) {
+		k = 1 // the least there is
+	}
+	return len(b) < k+frameHead
+}
+
+// intended returns up to where bytes were to be written, as far as that can be told, if
+// there is a fault at off and something behind it: to the last one that is no zero, and
+// to the end of the frame at off if its head is sound. Zeros behind it are what the file
+// had before.
+func (p place) intended(data []byte, off int64) int {
+	b := data[off:]
+	end := 0
+	if n, k := binary.Uvarint(b[:min(maxPrefix, len(b))]); k > 0 {
+		if h, ok := p.decodeHead(b[k:], off); ok && n == uint64(frameHead+h.length) {
+			end = k + int(n)
+		}
+	}
+	return int(off) + max(len(trimZeros(b)), min(end, len(b)))
 }
 
 // claimed looks behind off for a frame that says that index was durable, and
@@ -389,7 +438,7 @@ func (w *walk) summarize() {
 	if len(w.segments) > 0 {
 		tail := w.segments[len(w.segments)-1]
 		r.FirstSegment, r.LastSegment = w.segments[0].number, tail.number
-		r.CleanClose = w.cut == nil && m.cleanSegment == tail.number && m.cleanSize == tail.size
+		r.CleanClose = w.cut == nil && w.padding == 0 && m.cleanSegment == tail.number && m.cleanSize == tail.size
 	}
 	r.Cut, r.Torn = w.cut, w.cut != nil && !w.suspect
 	r.Suspect = r.Suspect || w.suspect

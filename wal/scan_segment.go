@@ -16,7 +16,8 @@ type SegmentReport struct {
 	// FirstIndex and LastIndex number its records; it has none when LastIndex is
 	// FirstIndex-1.
 	FirstIndex, LastIndex uint64
-	// Bytes is the size of its sound part, Behind how many follow it.
+	// Bytes is the size of its sound part, Behind how many follow it before those that
+	// nothing was written to, which are zeros.
 	Bytes, Behind int64
 	// Problem says what is wrong behind the sound part. Empty when nothing is there.
 	Problem string
@@ -28,14 +29,14 @@ type SegmentReport struct {
 // error but in the report.
 //
 // The error is one of visit, a failed read, or a CorruptionError if the file does
-// not begin with the header of a segment. An empty file is an io.EOF: it is a
-// segment that was made ready in advance.
+// not begin with the header of a segment. A file in which nothing is written is an
+// io.EOF: it is a segment that was made ready in advance.
 func ScanSegment(path string, visit func(r Record, offset int64) error) (SegmentReport, error) {
 	data, file, err := readLoneSegment(path)
 	if err != nil {
 		return SegmentReport{}, err
 	}
-	if len(data) == 0 {
+	if len(trimZeros(data)) == 0 {
 		return SegmentReport{}, fmt.Errorf("%s is an empty segment: %w", file, io.EOF)
 	}
 	id, number, ok := owner(data)
@@ -50,10 +51,14 @@ func ScanSegment(path string, visit func(r Record, offset int64) error) (Segment
 			what, err = report.take(&f, off)
 		}
 		if what != faultNone {
+			if len(trimZeros(data[off:])) == 0 {
+				break
+			}
 			if err == nil {
 				err = errors.New(faultReasons[what])
 			}
 			report.Problem = err.Error()
+			report.Behind = int64(p.intended(data, off)) - off
 			break
 		}
 		if err := visit(Record{Type: f.typ, Index: f.index, Tag: f.tag, Payload: f.payload}, off); err != nil {
@@ -62,7 +67,6 @@ func ScanSegment(path string, visit func(r Record, offset int64) error) (Segment
 		off += int64(size)
 		report.Bytes = off
 	}
-	report.Behind = int64(len(data)) - report.Bytes
 	return report, nil
 }
 

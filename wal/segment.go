@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -75,30 +76,43 @@ func (s *segment) mayHold(from, to uint64) bool {
 
 // tail is a segment that is open for writing. After an error it must not be
 // used again: tidwall/wal then remembers bytes that are not in the file.
+//
+// The file has its full size in advance, where the file system can give it that
+// without writing: syncing a batch then writes the batch and nothing about the file.
+// What was not written yet reads as zeros. A segment that rests or is closed is cut to
+// what it holds.
 type tail struct {
 	number uint64
 	path   string
 	disk   *disk
 	place  place
 	log    *tidwall.Log
+	file   *os.File // the same one: tidwall/wal lends its own to nobody
 	batch  tidwall.Batch
 	buf    []byte // one frame
 
-	entries uint64 // frames in the file and staged
-	size    int64  // bytes in the file
-	staged  int    // bytes staged
+	entries   uint64 // frames in the file and staged
+	size      int64  // bytes of frames in the file
+	full      int64  // bytes that the file is to have in advance
+	allocated int64  // bytes that it was given in advance; 0 if it has just its frames
+	grows     bool   // it cannot be given any
+	staged    int    // bytes staged
 }
 
-// createTail makes the directory and the empty file of a segment, durably.
-func createTail(d *disk, dir string, number, logID uint64) (*tail, error) {
+// createTail makes the directory and the empty file of a segment, durably, and gives
+// the file a size.
+func createTail(d *disk, dir string, number, logID uint64, full int64) (*tail, error) {
 	sub := segmentDir(dir, number)
 	if err := d.mkdir(sub); err != nil {
 		return nil, err
 	}
-	t := newTail(d, dir, number, logID)
+	t := newTail(d, dir, number, logID, full)
 	err := d.do(change{kind: changeCreate, path: t.path}, func() error { return t.open(sub) })
 	if err == nil {
-		err = t.sync()
+		err = t.allocate()
+	}
+	if err == nil {
+		err = t.syncFile()
 	}
 	if err == nil {
 		err = d.syncDir(sub)
@@ -114,28 +128,29 @@ func createTail(d *disk, dir string, number, logID uint64) (*tail, error) {
 }
 
 // openTail opens a segment whose file was checked and is as s says.
-func openTail(d *disk, dir string, s segment, logID uint64) (*tail, error) {
-	t := newTail(d, dir, s.number, logID)
+func openTail(d *disk, dir string, s segment, logID uint64, full int64) (*tail, error) {
+	t := newTail(d, dir, s.number, logID, full)
 	if err := t.open(segmentDir(dir, s.number)); err != nil {
+		t.abandon()
 		return nil, err
 	}
 	t.entries, t.size = s.entries, s.size
-	info, err := os.Stat(t.path)
+	info, err := t.file.Stat()
 	if err != nil {
-		t.close()
+		t.abandon()
 		return nil, err
 	}
 	n, err := t.log.LastIndex()
 	if err != nil || n != s.entries || info.Size() != s.size {
-		t.close()
+		t.abandon()
 		return nil, fmt.Errorf("%s changed while it was opened: %d entries, %d bytes, expected %d and %d (is another process using it?)",
 			t.path, n, info.Size(), s.entries, s.size)
 	}
 	return t, nil
 }
 
-func newTail(d *disk, dir string, number, logID uint64) *tail {
-	return &tail{number: number, path: segmentPath(dir, number), disk: d, place: placeOf(logID, number)}
+func newTail(d *disk, dir string, number, logID uint64, full int64) *tail {
+	return &tail{number: number, path: segmentPath(dir, number), disk: d, place: placeOf(logID, number), full: full, grows: d.append}
 }
 
 func (t *tail) open(sub string) (err error) {
@@ -149,7 +164,39 @@ func (t *tail) open(sub string) (err error) {
 	if err != nil {
 		return fmt.Errorf("open segment %d: %w", t.number, err)
 	}
-	return nil
+	// Before anything is written: the failure of a later write-back is told to those who
+	// have the file open then.
+	t.file, err = os.OpenFile(t.path, os.O_RDWR, 0)
+	return err
+}
+
+// allocate gives the file its full size, if it has less. tidwall/wal goes on to write
+// where the frames end. It is no error if there is no room, or if it cannot be: the file
+// then grows with what is written.
+func (t *tail) allocate() error {
+	if t.grows || t.allocated > 0 || t.size >= t.full {
+		return nil
+	}
+	return t.disk.do(change{kind: changeAllocate, path: t.path, n: int(t.full)}, func() error {
+		done, err := allocate(t.file, t.full)
+		if done {
+			t.allocated = t.full
+			return nil
+		}
+		t.grows = true
+		// Some of it may be there: not to be kept from others.
+		return errors.Join(err, t.file.Truncate(t.size))
+	})
+}
+
+// giveBack cuts the file, all of which is synced, to what it holds. What it had in
+// advance may be there again after a power cut, until the next sync.
+func (t *tail) giveBack() error {
+	if t.allocated <= t.size {
+		return nil
+	}
+	t.allocated = 0
+	return t.disk.do(change{kind: changeTruncate, path: t.path, n: int(t.size)}, func() error { return t.file.Truncate(t.size) })
 }
 
 // stage adds a frame to what flush writes. It copies the payload.
@@ -165,6 +212,9 @@ func (t *tail) stage(f frame) {
 
 // flush writes what was staged in one piece and syncs it.
 func (t *tail) flush() error {
+	if err := t.allocate(); err != nil {
+		return err
+	}
 	c := change{kind: changeWrite, path: t.path, off: t.size, n: t.staged}
 	if err := t.disk.do(c, func() error { return t.log.WriteBatch(&t.batch) }); err != nil {
 		return err
@@ -177,14 +227,30 @@ func (t *tail) flush() error {
 	return t.sync()
 }
 
+// sync makes what was written durable, and the length of the file if that has changed.
 func (t *tail) sync() error {
-	return t.disk.do(change{kind: changeSync, path: t.path}, t.log.Sync)
+	return t.disk.do(change{kind: changeSync, path: t.path}, func() error { return syncData(t.file) })
 }
 
-// close closes the file, all of which is synced. The sync that tidwall/wal does
-// on the way has nothing to write.
-func (t *tail) close() {
-	_ = t.log.Close()
+// syncFile makes all of the file durable.
+func (t *tail) syncFile() error {
+	return t.disk.do(change{kind: changeSync, path: t.path}, t.file.Sync)
+}
+
+// close cuts the file, all of which is synced, to what it holds and closes it. The sync
+// that tidwall/wal does on the way has nothing to write.
+func (t *tail) close() error {
+	if t.allocated > t.size {
+		err := t.giveBack()
+		if err == nil {
+			err = t.syncFile()
+		}
+		if err != nil {
+			t.abandon()
+			return err
+		}
+	}
+	return errors.Join(t.log.Close(), t.file.Close())
 }
 
 // abandon gives up the file after an error. tidwall/wal cannot close without a
@@ -192,4 +258,7 @@ func (t *tail) close() {
 // collector.
 func (t *tail) abandon() {
 	t.log = nil
+	if t.file != nil {
+		_ = t.file.Close()
+	}
 }

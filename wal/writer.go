@@ -55,19 +55,36 @@ func (l *Log) write() {
 }
 
 // wait waits until there may be something to do. When nothing has come for a
-// while it writes the sync mark and goes on waiting.
+// while it writes the sync mark, and after a longer one it gives back the room that
+// files have in advance.
 func (l *Log) wait(idle *time.Timer) error {
-	if !l.unmarked {
-		<-l.wake
-		return nil
+	pause := l.o.rest
+	if l.unmarked {
+		pause = l.o.idle
 	}
-	idle.Reset(l.o.idle)
+	idle.Reset(pause)
 	select {
 	case <-l.wake:
 		return nil
 	case <-idle.C:
+	}
+	if l.unmarked {
 		return l.mark()
 	}
+	return l.giveBack()
+}
+
+// giveBack cuts the files that the writer writes to, now and next, to what they hold.
+func (l *Log) giveBack() error {
+	l.mu.Lock()
+	next := l.next // nobody else touches it
+	l.mu.Unlock()
+	if next != nil {
+		if err := next.giveBack(); err != nil {
+			return err
+		}
+	}
+	return l.tail.giveBack()
 }
 
 // writeAll writes w in pieces of whole Appends.

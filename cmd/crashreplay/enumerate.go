@@ -54,7 +54,7 @@ A state that is not right ends it. It is kept, with the command that builds it a
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringSliceVar(&o.Workloads, "workload", nil, "`names`: "+strings.Join(crashstates.Names(), ", ")+" (default all)")
-	f.IntVar(&o.Rounds, "rounds", 4, "`number` of rounds of each workload: how long it is")
+	f.IntVar(&o.Rounds, "rounds", 5, "`number` of rounds of each workload: how long it is")
 	f.IntVar(&o.Chances, "chances", 2, "`number` of variants by chance of each kind, behind each operation")
 	f.IntVar(&o.States, "states", 0, "about what `number` of states of each workload is recovered; 0: all")
 	f.Uint64Var(&o.Seed, "seed", 1, "`number` from which the variants follow")

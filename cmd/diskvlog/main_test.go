@@ -163,7 +163,7 @@ func TestExitStatusesOfVerify(t *testing.T) {
 		status        int
 		want          string
 	}{
-		{"torn", string(whole) + strings.Repeat("\x00", 40), exitTorn, "start diskvd, which keeps these bytes"},
+		{"torn", string(whole) + "\x10half", exitTorn, "start diskvd, which keeps these bytes"},
 		{"suspect", string(whole) + strings.Repeat("g", 600), exitSuspect, "may be missing"},
 		{"damaged", string(whole[:len(whole)-9]), exitDamaged, "a single node refuses to start on this"},
 	} {

@@ -144,8 +144,8 @@ func TestDiskThatFailsEndsTheProcess(t *testing.T) {
 	}{
 		{"a sync", faultfs.Fault{Op: faultfs.OpSync, Path: "data/wal/", Err: syscall.EIO, After: 150, Count: 1}, syscall.EIO},
 		{"a write", faultfs.Fault{Op: faultfs.OpWrite, Path: "data/wal/", Err: syscall.EIO, After: 150}, syscall.EIO},
-		{"a write that is cut short", faultfs.Fault{Op: faultfs.OpWrite, Path: "data/wal/", Err: syscall.EIO, Short: 30, After: 150}, syscall.EIO},
-		{"no space for an append", faultfs.Fault{Op: faultfs.OpWrite, Path: "data/wal/", Err: syscall.ENOSPC, Short: 100, After: 150}, syscall.ENOSPC},
+		{"a write that is cut short", faultfs.Fault{Op: faultfs.OpWrite, Path: "data/wal/", Err: syscall.EIO, Short: 1000, After: 150}, syscall.EIO},
+		{"no space for an append", faultfs.Fault{Op: faultfs.OpWrite, Path: "data/wal/", Err: syscall.ENOSPC, Short: 700, After: 150}, syscall.ENOSPC},
 		{"no space for a segment", faultfs.Fault{Op: faultfs.OpMkdir, Path: "data/wal/", Err: syscall.ENOSPC}, syscall.ENOSPC},
 		{"no space for the name of a segment", faultfs.Fault{Op: faultfs.OpSyncDir, Path: "data/wal/", Err: syscall.ENOSPC}, syscall.ENOSPC},
 		{"no space for MANIFEST", faultfs.Fault{Op: faultfs.OpWrite | faultfs.OpCreate, Path: "MANIFEST.new", Err: syscall.ENOSPC}, syscall.ENOSPC},

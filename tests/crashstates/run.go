@@ -17,7 +17,7 @@ type Options struct {
 	Seed uint64
 	// Workloads are the names of those that are run; empty: all.
 	Workloads []string
-	// Rounds is how long each workload is; 0: 4.
+	// Rounds is how long each workload is; 0: 5.
 	Rounds int
 	// States is how many different states of each workload are recovered at most; 0:
 	// all that are found.
@@ -101,7 +101,7 @@ func (o *Options) setDefaults() error {
 		}
 	}
 	if o.Rounds == 0 {
-		o.Rounds = 4
+		o.Rounds = 5
 	}
 	if o.Chances == 0 {
 		o.Chances = 2

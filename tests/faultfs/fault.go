@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"diskv/tests/powerloss"
 )
 
 // Op is a set of operations.
@@ -43,7 +45,9 @@ type Fault struct {
 	// Err is returned, 0 for none.
 	Err syscall.Errno
 	// Short, of OpWrite, is how many bytes are written at most. With Err, the write
-	// that is cut short succeeds, as from the kernel, and those after it fail.
+	// that is cut short succeeds, as from the kernel, and those after it fail; it is cut
+	// at the end of a sector then, as a disk that fails or is full does it, and fails
+	// if that leaves nothing of it.
 	Short int
 	// Delay is how long the operation waits before it is done. It ends with Clear and
 	// PowerCut, and when the process is killed.
@@ -101,15 +105,30 @@ func (a *Armed) matches(op Op, p string) bool {
 	return ok
 }
 
+// limit says how much of a write is done.
+type limit struct {
+	bytes int
+	err   syscall.Errno // why not all of it; 0: for no reason
+}
+
+// of returns how many bytes of those at an offset are written.
+func (l limit) of(off int64, n int) int {
+	if n <= l.bytes || l.err == 0 {
+		return min(n, l.bytes)
+	}
+	const sector = powerloss.SectorSize
+	return max(0, int((off+int64(l.bytes))/sector*sector-off))
+}
+
 // before is called, locked, ahead of every operation. It waits if it must, without
 // the lock, and returns the error to return, and how much may be written.
-func (f *FS) before(op Op, p string, pid uint32) (syscall.Errno, int) {
+func (f *FS) before(op Op, p string, pid uint32) (syscall.Errno, limit) {
 	if f.down {
-		return syscall.EIO, 0
+		return syscall.EIO, limit{}
 	}
 	var err syscall.Errno
 	var delay time.Duration
-	short := 1 << 30
+	short := limit{bytes: 1 << 30}
 	for _, a := range f.faults {
 		if !a.matches(op, p) {
 			continue
@@ -122,16 +141,19 @@ func (f *FS) before(op Op, p string, pid uint32) (syscall.Errno, int) {
 		delay += a.Delay
 		switch {
 		case a.Short > 0 && (a.Err == 0 || !a.short):
-			short, a.short = min(short, a.Short), true
+			a.short = true
+			if a.Short < short.bytes {
+				short = limit{a.Short, a.Err}
+			}
 		case err == 0:
 			err = a.Err
 		}
 	}
 	if delay > 0 && !f.wait(delay, pid) {
-		return syscall.EINTR, 0
+		return syscall.EINTR, limit{}
 	}
 	if f.down {
-		return syscall.EIO, 0
+		return syscall.EIO, limit{}
 	}
 	return err, short
 }

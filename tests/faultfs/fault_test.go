@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -37,20 +38,25 @@ func TestFailedSyncIsSeenAndNotOnTheDisk(t *testing.T) {
 
 func TestWritesFail(t *testing.T) {
 	d := newDisk(t)
-	d.Fault(faultfs.Fault{Op: faultfs.OpWrite, Path: "dir/f*", Err: syscall.EIO, Short: 3, After: 1})
+	d.Fault(faultfs.Fault{Op: faultfs.OpWrite, Path: "dir/f*", Err: syscall.EIO, Short: 700, After: 1})
 	require.NoError(t, os.Mkdir(d.path("dir"), 0o700))
 	f := d.open("dir/f1", os.O_RDWR|os.O_CREATE)
 	_, err := f.Write([]byte("first "))
 	require.NoError(t, err)
-	n, err := f.Write([]byte("second"))
+	second := strings.Repeat("second", 200)
+	n, err := f.Write([]byte(second))
 	require.ErrorIs(t, err, syscall.EIO)
-	assert.Equal(t, 3, n)
-	assert.Equal(t, "first sec", d.read("dir/f1"))
+	assert.Equal(t, 512-len("first "), n, "to the end of a sector")
+	assert.Equal(t, "first "+second[:n], d.read("dir/f1"))
 	d.write("dir/g", 0, "other files are well")
 	d.Clear()
-	_, err = f.Write([]byte("ond"))
+	_, err = f.Write([]byte(second[n:]))
 	require.NoError(t, err)
-	assert.Equal(t, "first second", d.read("dir/f1"))
+	assert.Equal(t, "first "+second, d.read("dir/f1"))
+	d.Fault(faultfs.Fault{Op: faultfs.OpWrite, Err: syscall.ENOSPC, Short: 3})
+	n, err = f.Write([]byte(second))
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	assert.Zero(t, n, "no sector is whole")
 }
 
 func TestOtherOperationsFail(t *testing.T) {

@@ -120,11 +120,13 @@ func (k kernel) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32,
 	if h, err = k.handle(in.Fh); err != 0 {
 		return 0, fuse.Status(err)
 	}
-	data = data[:min(len(data), short)]
 	size := int64(len(k.disk.Data(h.inode)))
 	off := int64(in.Offset)
 	if h.append {
 		off = size
+	}
+	if data = data[:short.of(off, len(data))]; len(data) == 0 && short.err != 0 {
+		return 0, fuse.Status(short.err)
 	}
 	grow := max(0, off+int64(len(data))-size)
 	if over := grow - k.free(); over > 0 {

@@ -18,6 +18,30 @@ func storage() []mutation {
 			catch: []command{named("./wal", "^TestSuspicionLastsUntilCleared$")},
 		},
 		{
+			name: "unwritten-zeros-explain-an-end", section: format,
+			rule:  "zeros behind what was to be written say nothing about a fault in it",
+			edits: []edit{{"wal/scan.go", "data = data[:p.intended(data, off)]", "_ = p.intended"}},
+			catch: []command{named("./wal", "^TestFlipOfEveryByte$")},
+		},
+		{
+			name: "no-frame-without-its-end", section: format,
+			rule:  "of a frame whose end was not written the rest of it was to be written, too",
+			edits: []edit{{"wal/scan.go", "return int(off) + max(len(trimZeros(b)), min(end, len(b)))", "_ = end\n\treturn int(off) + len(trimZeros(b))"}},
+			catch: []command{named("./wal", "^TestUnwrittenSectors$")},
+		},
+		{
+			name: "half-a-head-is-suspect", section: format,
+			rule:  "a write that ended in the head of a frame was not acknowledged",
+			edits: []edit{{"wal/scan.go", "what == faultShort || halfHead(data[off:])", "what == faultShort"}},
+			catch: []command{named("./wal", "^TestUnwrittenSectors$")},
+		},
+		{
+			name: "unwritten-zeros-left-to-tidwall", section: format,
+			rule:  "a tail with zeros behind its frames is rewritten before it is opened",
+			edits: []edit{{"wal/scan.go", "w.cut == nil && w.padding == 0 && ", "w.cut == nil && "}},
+			catch: []command{named("./wal", "^TestSegmentsHaveTheirSizeInAdvance$")},
+		},
+		{
 			name: "suspect-trusted-too-early", section: format,
 			rule:  "an accepted end stays suspect until everything else is durable",
 			edits: []edit{{"wal/open.go", "if w.suspect && !w.manifest.suspect {", "if false {"}},
