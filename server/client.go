@@ -32,6 +32,7 @@ const (
 type client struct {
 	node   *Node
 	conn   net.Conn
+	shared *shared // nil: it has a goroutine of its own
 	id     uint64
 	reader *resp.CommandReader
 	out    []byte // replies that were not sent yet
@@ -63,6 +64,7 @@ type client struct {
 	runHeld   int // what the replies of its writes may have; see maxHeld
 }
 
+// newClient returns a client. It reads from conn by itself, unless it is shared.
 func newClient(n *Node, conn net.Conn) *client {
 	c := &client{node: n, conn: conn, id: n.clients.nextID.Add(1), since: time.Now(), fd: fileOf(conn)}
 	c.addr, c.laddr = addresses(conn)
@@ -90,6 +92,18 @@ type commandSource struct {
 // unnoticed.
 func (s *commandSource) Read(b []byte) (int, error) {
 	c := s.client
+	n, err := s.read(b)
+	c.heard.Store(int64(time.Since(c.since)))
+	c.node.clients.traffic.reads.Add(1)
+	c.node.clients.traffic.bytesIn.Add(int64(n))
+	return n, err
+}
+
+func (s *commandSource) read(b []byte) (int, error) {
+	c := s.client
+	if c.shared != nil {
+		return c.shared.read(b, c.reader.Partial())
+	}
 	if inside := c.reader.Partial(); inside || s.timed {
 		var deadline time.Time
 		if inside {
@@ -103,11 +117,7 @@ func (s *commandSource) Read(b []byte) (int, error) {
 	if c.node.clients.stopping.Load() {
 		return 0, errStopped
 	}
-	n, err := c.conn.Read(b)
-	c.heard.Store(int64(time.Since(c.since)))
-	c.node.clients.traffic.reads.Add(1)
-	c.node.clients.traffic.bytesIn.Add(int64(n))
-	return n, err
+	return c.conn.Read(b)
 }
 
 // serve answers commands until the client is gone, sends what is not RESP, or
@@ -227,10 +237,14 @@ func (c *client) command(args [][]byte) {
 }
 
 func (c *client) dispatch(args [][]byte) {
-	if c.tx.open && c.queue(args) {
-		return
+	if c.tx.open {
+		c.shared.leave()
+		if c.queue(args) {
+			return
+		}
 	}
 	if h, ok := c.node.service.handlers().of(args); ok {
+		c.shared.leave()
 		c.finishRun() // replies keep the order of the commands
 		h.answer(c, args)
 		c.show()
@@ -255,11 +269,14 @@ func (c *client) execute(args [][]byte) {
 		c.finishRun() // the command waits, those before it need not
 	}
 	stale := false
-	if d := c.node.locate(p.shard, p.keyed); d != (destination{}) {
-		stale = c.state.readOnly && !p.write && !c.watching(&p) && c.node.readsApplied(p.shard, p.keyed)
-		if !stale {
-			c.elsewhere(d, p, args, count)
-			return
+	if !c.node.isHere(p.shard, p.keyed) {
+		c.shared.leave() // to learn where it is may take a while
+		if d := c.node.locate(p.shard, p.keyed); d != (destination{}) {
+			stale = c.state.readOnly && !p.write && !c.watching(&p) && c.node.readsApplied(p.shard, p.keyed)
+			if !stale {
+				c.elsewhere(d, p, args, count)
+				return
+			}
 		}
 	}
 	if p.growing && p.write && c.node.lowDisk.Load() {
@@ -332,16 +349,12 @@ func (c *client) finishRun() {
 	run.tracker = c.tracker
 	for len(run.reqs) > 0 {
 		c.hold()
-		if !c.node.inbox.put(c.submit) {
+		if !c.putRun() {
 			for i := range run.reqs {
 				run.reqs[i].count.rejected()
 				c.fail("CLUSTERDOWN " + errStopped.Error() + "; the command was not executed")
 			}
 			break
-		}
-		select {
-		case <-run.done:
-		case <-c.node.ended:
 		}
 		run.reqs = run.reqs[c.outcomes():]
 		if len(run.reqs) == 0 {
@@ -363,6 +376,24 @@ func (c *client) finishRun() {
 		run.reqs = nil
 	}
 	c.runBytes, c.runHeld = 0, 0
+}
+
+// putRun puts the run before the replica and waits until it has been executed, or the node
+// has ended. It returns false if the node has ended before.
+func (c *client) putRun() bool {
+	if c.shared.isShared() {
+		c.run.shared = c.shared
+		return c.shared.execute()
+	}
+	c.run.shared = nil
+	if !c.node.inbox.put(c.submit) {
+		return false
+	}
+	select {
+	case <-c.run.done:
+	case <-c.node.ended:
+	}
+	return true
 }
 
 // outcomes answers the requests of the run that have come back executed or refused, and
@@ -430,6 +461,7 @@ func (c *client) outcome(req *request, write bool) {
 // repeat answers a command that was not executed with where it will be, now. A
 // follower answers no data, not even its own: only the leader knows that it is new.
 func (c *client) repeat(req *request) {
+	c.shared.leave() // to learn where it is may take a while
 	switch d := c.node.locate(req.shard, req.keyed); {
 	case d.refusal != "":
 		c.fail(d.refusal)

@@ -240,7 +240,7 @@ func clientKill(c *client, args [][]byte) {
 		if o == c {
 			c.quit = true // with its reply
 		} else {
-			_ = o.conn.Close()
+			o.hangUp()
 		}
 	}
 	switch {

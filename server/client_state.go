@@ -71,6 +71,14 @@ func (c *client) describe(now time.Time) string {
 		cmd, s.tracking.redirect(), proto, s.libName, s.libVersion)
 }
 
+// hangUp closes the connection, from wherever.
+func (c *client) hangUp() {
+	_ = c.conn.Close()
+	if c.shared != nil {
+		c.shared.wake(nil) // nobody else tells it
+	}
+}
+
 func (c *client) unix() bool { return c.conn.LocalAddr().Network() == "unix" }
 
 // addresses returns both ends of a connection as Redis writes them: of a unix socket the

@@ -169,6 +169,7 @@ func (c *client) untrack() {
 // endTracking is untrack for a client that is gone: nothing is sent any more.
 func (c *client) endTracking() {
 	if c.tracker != nil {
+		c.shared.leave()
 		_ = c.conn.Close()
 		c.untrack()
 	}
@@ -185,10 +186,10 @@ func (c *client) tell(tr *tracker) {
 			return
 		}
 		tr.sending.Lock()
-		ok := c.write(appendUntold(nil, tr))
+		ok := c.writeAll(appendUntold(nil, tr))
 		tr.sending.Unlock()
 		if !ok {
-			_ = c.conn.Close() // half of something was sent, perhaps
+			c.hangUp() // half of something was sent, perhaps
 			return
 		}
 	}
@@ -295,6 +296,23 @@ func (c *client) untracked(keys [][]byte) {
 
 // write sends bytes to the client. It returns false if that failed.
 func (c *client) write(b []byte) bool {
+	if c.shared.isShared() && len(b) <= flushBytes {
+		n, err := c.shared.write(b)
+		if err != nil {
+			return false
+		}
+		c.noteWrite(n)
+		b = b[n:]
+	}
+	if len(b) == 0 {
+		return true
+	}
+	c.shared.leave()
+	return c.writeAll(b)
+}
+
+// writeAll is write for a goroutine that may wait until the client has room.
+func (c *client) writeAll(b []byte) bool {
 	if len(b) == 0 {
 		return true
 	}
@@ -305,7 +323,11 @@ func (c *client) write(b []byte) bool {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(stopTimeout))
 	}
 	n, err := c.conn.Write(b)
+	c.noteWrite(n)
+	return err == nil
+}
+
+func (c *client) noteWrite(n int) {
 	c.node.clients.traffic.writes.Add(1)
 	c.node.clients.traffic.bytesOut.Add(int64(n))
-	return err == nil
 }

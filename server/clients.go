@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type clients struct {
 	nextID   atomic.Uint64
 	count    atomic.Int64
 	traffic  traffic
+	pollers  []*poller    // none: every client has a goroutine of its own
 	blocked  atomic.Int64 // connections that wait in WAIT
 	stopping atomic.Bool  // set before the deadlines of all connections are
 
@@ -61,6 +63,16 @@ func newClients(n *Node) *clients {
 	if most < int64(n.opts.MaxClients) {
 		n.logger.Warn("fewer clients than --max-clients can be served: the process may open too few files",
 			"files", files.Cur, "clients", most, "max clients", n.opts.MaxClients)
+	}
+	if n.holdsKeys() { // else there are few, and much of what they ask for waits
+		for range max(runtime.GOMAXPROCS(0)/2, 1) {
+			p, err := newPoller(n)
+			if err != nil {
+				n.logger.Warn("clients cannot share goroutines: each gets one of its own, which costs more", "error", err)
+				break
+			}
+			c.pollers = append(c.pollers, p)
+		}
 	}
 	return c
 }
@@ -105,19 +117,37 @@ func (c *clients) all() []*client {
 	return slices.SortedFunc(maps.Values(c.served), func(a, b *client) int { return cmp.Compare(a.id, b.id) })
 }
 
-// serve serves a client until it is gone.
-func (c *clients) serve(conn net.Conn) {
+// serve serves a client until it is gone; it may return before. first was read from its
+// connection. end is called when it is gone.
+func (c *clients) serve(conn net.Conn, first []byte, end func()) {
 	served := newClient(c.node, conn)
 	c.traffic.connections.Add(1)
+	gone := func() {
+		c.mu.Lock()
+		delete(c.served, served.id)
+		c.mu.Unlock()
+		end()
+	}
+	shares := len(c.pollers) > 0 && c.pollers[served.id%uint64(len(c.pollers))].share(served, first, gone)
+	if !shares {
+		served.conn = transport.Prepend(conn, first)
+	}
 	c.mu.Lock()
 	c.served[served.id] = served
 	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.served, served.id)
-	}()
+	if shares {
+		served.shared.carry(nil)
+		return
+	}
+	defer gone()
 	served.serve()
+}
+
+// handOver hands the clients on whose runs the loop has gathered outcomes for.
+func (c *clients) handOver() {
+	for _, p := range c.pollers {
+		p.handOver()
+	}
 }
 
 // drain takes no more commands and waits, until the deadline, for those under
@@ -145,13 +175,26 @@ func (c *clients) stop() {
 		_ = conn.SetReadDeadline(time.Now())
 		_ = conn.SetWriteDeadline(time.Now().Add(stopTimeout))
 	}
+	for _, served := range c.served {
+		if served.shared != nil {
+			served.shared.wake(nil)
+		}
+	}
 }
 
 // close ends every connection and waits for their goroutines. Replies that are
 // ready leave first. The loop must have ended.
 func (c *clients) close() {
 	c.stop()
+	for _, served := range c.all() {
+		if served.shared != nil {
+			served.shared.executed(nil) // which it never will be
+		}
+	}
 	c.wg.Wait()
+	for _, p := range c.pollers {
+		p.close()
+	}
 }
 
 // acceptLoop takes connections until the listener is closed. Clients and peers
@@ -184,7 +227,6 @@ func (n *Node) acceptLoop() {
 
 // greet reads the first byte of a connection and gives it to whom it is for.
 func (n *Node) greet(conn net.Conn) {
-	defer n.clients.forget(conn)
 	crowded := n.clients.count.Load() > n.clients.most.Load()
 	if crowded {
 		_ = conn.SetReadDeadline(time.Now().Add(crowdTimeout))
@@ -192,17 +234,23 @@ func (n *Node) greet(conn net.Conn) {
 	var first [1]byte
 	_, err := io.ReadFull(conn, first[:])
 	if err == nil && transport.IsPeer(first[0]) {
+		defer n.clients.forget(conn)
 		_ = conn.SetReadDeadline(time.Time{})
 		n.transport.Accept(transport.Prepend(conn, first[:]))
 		return
 	}
-	defer func() { _ = conn.Close() }()
+	end := func() {
+		_ = conn.Close()
+		n.clients.forget(conn)
+	}
 	switch {
 	case crowded && !errors.Is(err, io.EOF):
 		n.clients.traffic.rejected.Add(1)
 		_ = conn.SetWriteDeadline(time.Now().Add(crowdTimeout))
 		_, _ = conn.Write(resp.AppendError(nil, "ERR max number of clients reached"))
 	case err == nil:
-		n.clients.serve(transport.Prepend(conn, first[:]))
+		n.clients.serve(conn, first[:], end)
+		return
 	}
+	end()
 }

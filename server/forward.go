@@ -72,6 +72,7 @@ func (c *client) finishForward() {
 	if len(f.cmds) == 0 {
 		return
 	}
+	c.shared.leave()
 	ctx, cancel := context.WithTimeout(context.Background(), forwardTimeout)
 	defer cancel()
 	replies, err := c.node.forwardLinks.exchange(ctx, f.addr, f.cmds)

@@ -20,15 +20,15 @@ type inbox struct {
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }
 
-// put adds an input. It reports false if the loop has ended.
-func (b *inbox) put(in input) bool {
+// put adds inputs. It reports false if the loop has ended.
+func (b *inbox) put(in ...input) bool {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
 		return false
 	}
-	b.inputs = append(b.inputs, in)
-	first := len(b.inputs) == 1
+	first := len(b.inputs) == 0
+	b.inputs = append(b.inputs, in...)
 	b.mu.Unlock()
 	if first {
 		select {

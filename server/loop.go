@@ -47,6 +47,7 @@ func (n *Node) loop(stop <-chan struct{}) {
 			n.mover.step(n.replica, now.Mono)
 		}
 		n.carryOut(n.replica.Output())
+		n.clients.handOver()
 		n.tracking.observe(n.replica)
 		n.tracking.expire(n.replica, now.Mono)
 		for _, done := range n.seen {

@@ -64,6 +64,13 @@ func (n *Node) locate(id shard.ID, keyed bool) destination {
 	}
 }
 
+// isHere tells, without waiting, whether locate would say that this member executes
+// commands on a shard.
+func (n *Node) isHere(id shard.ID, keyed bool) bool {
+	t := n.shards.Load()
+	return (!keyed || t == nil || t.states[id].Serves()) && n.route.Load().leading
+}
+
 // readsApplied tells whether this member follows a leader and serves a shard as far as it
 // has applied, so that it may answer reads that are allowed to lag.
 func (n *Node) readsApplied(id shard.ID, keyed bool) bool {

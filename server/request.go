@@ -34,7 +34,10 @@ type batch struct {
 	reqs  []request     // not moved while they are under way
 	left  int           // the loop's: without an outcome
 	done  chan struct{} // has room for one
-	allow replica.Allowance
+	// shared is the client, if that is to be carried on when all have an outcome; nil: it
+	// waits for done.
+	shared *shared
+	allow  replica.Allowance
 	// tracker is that of the client, or nil.
 	tracker *tracker
 }
@@ -124,7 +127,12 @@ func (req *request) readApplied(r *replica.Replica) {
 func (req *request) finish(reply replica.Reply) {
 	req.outcome, req.reply, req.slot = reply.Outcome, reply.Data, reply.Slot
 	req.batch.left--
-	if req.batch.left == 0 {
+	if req.batch.left > 0 {
+		return
+	}
+	if s := req.batch.shared; s != nil {
+		s.poller.gathered = append(s.poller.gathered, s)
+	} else {
 		req.batch.done <- struct{}{}
 	}
 }
