@@ -65,19 +65,17 @@ func (r *readiness) add(fd int) error {
 // wait appends to an emptied slice what has arrived, at least one. It fails when the set
 // is closed. It is for one goroutine.
 func (r *readiness) wait(dst []arrival) ([]arrival, error) {
-	var failed error
 	err := r.raw.Read(func(set uintptr) bool {
 		n, err := waitNow(set, r.events)
-		if err != nil {
-			failed = err
-			return true
+		if err != nil { // of arguments that are wrong; nobody would be heard any more
+			panic(fmt.Sprintf("epoll: %v", err))
 		}
 		for _, e := range r.events[:n] {
 			dst = append(dst, arrival{fd: int(e.Fd), odd: e.Events&^unix.EPOLLIN != 0})
 		}
 		return n > 0
 	})
-	return dst, errors.Join(err, failed)
+	return dst, err
 }
 
 func (r *readiness) close() { _ = r.file.Close() }
