@@ -36,7 +36,7 @@ test: ## run the tests (the README's command)
 	$(GO) test ./...
 
 race: ## run the tests of everything concurrent under the race detector
-	$(GO) test -race $(RACE_PACKAGES)
+	$(GO) test -race -timeout 30m $(RACE_PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	@$(GO) list ./... | while read -r p; do \

@@ -434,7 +434,9 @@ func TestTornEndOfTheLogIsCutAndReported(t *testing.T) {
 // it for a member that lags is a lost disk at once, and serves nothing of it.
 func TestDamageFoundWhileServing(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, func(o *server.Options) { o.Replica.WindowBytes = 1 })
+	g := startGroup(t, 3, func(o *server.Options) {
+		o.Replica.WindowBytes, o.Replica.IdleTime, o.Replica.SnapshotMinBytes = 1, time.Hour, 1<<40 // the log is what is read
+	})
 	lead := g.leader()
 	behind := (lead + 1) % 3
 	require.NoError(t, g.halt(behind))

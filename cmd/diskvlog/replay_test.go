@@ -52,7 +52,7 @@ func accident(t *testing.T) (g *inproc.Group, slot uint64) {
 	st, err := g.Nodes[0].Status()
 	require.NoError(t, err)
 	slot = uint64(st.Applied)
-	time.Sleep(70 * time.Millisecond) // the moment is over
+	require.Eventually(t, func() bool { return do(t, c, "EXISTS moment") == "0" }, patience, tick, "the moment is over")
 	require.Equal(t, "OK", do(t, c, "FLUSHALL"))
 	require.Equal(t, "0", do(t, c, "DBSIZE"))
 	return g, slot
@@ -110,14 +110,22 @@ func TestReplayBeginsANewGroup(t *testing.T) {
 		g.Run(i)
 	}
 	g.AwaitReady()
-	before := time.Now()
-	time.Sleep(20 * time.Millisecond) // so that what follows is of a later time
-	require.Equal(t, "1", do(t, dialed(t, g.Addrs[g.Leader()]), "DEL k"))
+	leader := g.Leader()
+	c := dialed(t, g.Addrs[leader])
+	logTime := func() int64 {
+		require.Equal(t, "0", do(t, c, "DEL none"))
+		st, err := g.Nodes[leader].Status()
+		require.NoError(t, err)
+		return st.LogTime
+	}
+	before := logTime()
+	require.Eventually(t, func() bool { return logTime() > before }, patience, tick, "what follows is of a later time")
+	require.Equal(t, "1", do(t, c, "DEL k"))
 	for i := range g.Nodes {
 		g.Stop(i)
 	}
 	genesis := filepath.Join(t.TempDir(), "genesis")
-	r := call("", "replay", g.Options[1].Dir, "--until", before.UTC().Format(time.RFC3339Nano), "--new-group", "--out", genesis, "--accepted")
+	r := call("", "replay", g.Options[1].Dir, "--until", time.Unix(0, before).UTC().Format(time.RFC3339Nano), "--new-group", "--out", genesis, "--accepted")
 	require.Equal(t, exitOK, r.status, r.stderr)
 	require.Contains(t, r.stdout, "10 keys")
 	named := regexp.MustCompile(`diskvlog (recover --install \S+)`).FindStringSubmatch(r.stdout)
@@ -128,10 +136,10 @@ func TestReplayBeginsANewGroup(t *testing.T) {
 		g.Run(i)
 	}
 	g.AwaitReady()
-	c, err := client.Open(t.Context(), g.Addrs...)
+	reader, err := client.Open(t.Context(), g.Addrs...)
 	require.NoError(t, err)
-	defer c.Close()
-	v, _, err := c.Get(t.Context(), "k")
+	defer reader.Close()
+	v, _, err := reader.Get(t.Context(), "k")
 	require.NoError(t, err)
 	require.Equal(t, "v", string(v))
 }
