@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// timerSlack is how much later than asked for the kernel may wake a sleeping thread.
+// Linux has 50 us. A runtime that waits for disks and peers most of the time has a thread
+// that watches the others and sleeps for 20 us at a time, and other threads that sleep as
+// shortly before they take work from each other; to wake them takes more than what they do
+// then. Nothing here needs a timer to be exact: the shortest is tickInterval of the server,
+// of 10 ms.
+const timerSlack = 500 * time.Microsecond
+
+// restarted is set in the environment of a process that has begun once more.
+const restarted = "DISKVD_TIMERS"
+
+// allowLateTimers gives every thread of the process timerSlack. Those that the runtime has
+// begun already keep what they have, so the program begins once more, as the same process.
+// Where that fails it goes on as it is. A slack that is larger already, as with
+// TimerSlackNSec= of systemd, is left alone.
+func allowLateTimers() {
+	if os.Getenv(restarted) != "" {
+		return
+	}
+	runtime.LockOSThread() // the slack is the thread's, and exec keeps that of who calls it
+	defer runtime.UnlockOSThread()
+	now, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil || time.Duration(now) >= timerSlack {
+		return
+	}
+	if unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0) != nil {
+		return
+	}
+	_ = syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), restarted+"=set")) // returns only if it fails
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// allowLateTimers is for Linux.
+func allowLateTimers() {}
