@@ -308,7 +308,11 @@ func TestReadsOfOthersAreInvalidatedAtOnce(t *testing.T) {
 		require.Equal(t, []string{"QUEUED", `["v"]`}, c.pipeline("MULTI", "GET k", "EXEC")[1:])
 		c.awaitPush(`>invalidate ["k"]`)
 	}
-	stale := g.dial((g.leader() + 2) % 3)
+	third := (g.leader() + 2) % 3
+	applied := g.dial(third)
+	require.Equal(t, "OK", applied.do("READONLY"))
+	require.Eventually(t, func() bool { return applied.do("GET k") == `"v"` }, patience, time.Millisecond, "it hears of the write soon")
+	stale := g.dial(third)
 	stale.do("HELLO 3")
 	stale.script(`
 		CLIENT TRACKING ON => OK
