@@ -265,7 +265,7 @@ func TestSlowDiskOfAFollowerHoldsUpNobody(t *testing.T) {
 	d := newDisked(t, 3)
 	leader := leaderOf(t, d.Group)
 	slow := d.Members[(leader.Index+1)%3]
-	const delay = 250 * time.Millisecond
+	const delay = time.Second
 	armed := d.disks[slow.Index].Fault(faultfs.Fault{Op: faultfs.OpSync, Delay: delay})
 	c, err := leader.Dial()
 	require.NoError(t, err)

@@ -34,7 +34,7 @@ func TestLeaderIsKilledUnderLoad(t *testing.T) {
 	slices.Sort(outages)
 	t.Logf("%d kills, %d writes: another leader serves after %v (median; shortest %v, longest %v)",
 		*kills, l.acked(), round(outages[len(outages)/2]), round(outages[0]), round(outages[len(outages)-1]))
-	require.Less(t, outages[len(outages)/2], time.Second)
+	require.Less(t, outages[len(outages)/2], 3*time.Second)
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }

@@ -85,7 +85,7 @@ func (w *guard) end() {
 		_, err = w.router.Write(patiently(w.t), guardedKey(i), "SET", guardedKey(i), guardedValue(i))
 		require.NoError(w.t, err)
 	}
-	require.Less(w.t, time.Since(begun), 10*time.Second, "%d reads and writes", 2*guarded)
+	require.Less(w.t, time.Since(begun), patience, "%d reads and writes", 2*guarded)
 }
 
 // digest returns a digest of all keys, values and deadlines that a member holds.

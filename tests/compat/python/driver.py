@@ -49,6 +49,8 @@ class Store:
         return pipeline.execute()
 
     def first(self):
+        # What an attempt has left that an election has ended.
+        self.db.delete(*("{py}" + name for name in ("greeting", "n", "a", "b", "p", "t", "lock", "mutex")))
         return [step.__name__.removeprefix("first_") for step in FIRST if step(self.db, self.clustered) is not SKIPPED]
 
 
@@ -108,8 +110,9 @@ def first_watch(db, clustered):
 
 
 def first_expiry(db, _):
-    assert db.set("{py}lock", "me", px=50, nx=True) is True
-    assert db.set("{py}lock", "you", px=50, nx=True) is None
+    assert db.set("{py}lock", "me", ex=60, nx=True) is True
+    assert db.set("{py}lock", "you", ex=60, nx=True) is None
+    assert db.pexpire("{py}lock", 50)
     while not db.set("{py}lock", "you", ex=60, nx=True):
         pass
     assert 50 < db.ttl("{py}lock") <= 60
