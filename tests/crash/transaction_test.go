@@ -51,7 +51,7 @@ func (c *counting) outlived() int {
 
 // attempt is WATCH, GET, MULTI, SET, EXEC. ok is false if the connection is of no use any
 // more.
-func (c *counting) attempt(conn *proc.Conn, who int, key string, pause time.Duration, kills func() int) (ok bool) {
+func (c *counting) attempt(conn *proc.Conn, who int, key string, pause func(), kills func() int) (ok bool) {
 	began := kills()
 	if _, err := conn.Do("WATCH", key); err != nil {
 		return refusal(err)
@@ -61,7 +61,7 @@ func (c *counting) attempt(conn *proc.Conn, who int, key string, pause time.Dura
 		return refusal(err)
 	}
 	n, _ := strconv.Atoi(string(v.Str))
-	time.Sleep(pause) // so that others, and kills, come in between
+	pause() // so that others, and kills, come in between
 	if _, err = conn.Do("MULTI"); err != nil {
 		return false
 	}
@@ -100,14 +100,24 @@ func TestCountersAreExactWhileLeadersAreKilled(t *testing.T) {
 	c := &counting{acked: make(map[string]map[int]int), unknown: make(map[string]int)}
 	var killed sync.Mutex
 	count := 0
+	resumed := make(chan struct{}) // closed when the others have got over the next kill
 	killsSoFar := func() int { killed.Lock(); defer killed.Unlock(); return count }
+	overAKill := func() {
+		killed.Lock()
+		next := resumed
+		killed.Unlock()
+		select {
+		case <-next:
+		case <-ctx.Done():
+		}
+	}
 	var working sync.WaitGroup
 	t.Cleanup(func() { cancel(); working.Wait() })
 	const counters = 3
 	for who := range 9 {
 		working.Go(func() {
 			key := fmt.Sprintf("counter%d", who/counters)
-			pause := []time.Duration{0, 2 * time.Millisecond, time.Second}[who/counters]
+			pause := []func(){func() {}, func() { time.Sleep(2 * time.Millisecond) }, overAKill}[who/counters]
 			for at := who; ctx.Err() == nil; at++ {
 				conn, err := proc.Dial(g.Public[at%len(g.Public)])
 				if err != nil {
@@ -131,6 +141,10 @@ func TestCountersAreExactWhileLeadersAreKilled(t *testing.T) {
 		killed.Unlock()
 		want = c.sum() + 50
 		require.Eventually(t, func() bool { return c.sum() >= want }, patience, 5*time.Millisecond)
+		killed.Lock()
+		close(resumed)
+		resumed = make(chan struct{})
+		killed.Unlock()
 		require.NoError(t, leader.Start())
 		require.NoError(t, leader.Ready(patiently(t)))
 	}
