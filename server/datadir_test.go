@@ -421,7 +421,7 @@ func TestTornEndOfTheLogIsCutAndReported(t *testing.T) {
 	name := segmentFile(t, g.opts[0].Dir)
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 	require.NoError(t, err)
-	_, err = f.Write(bytes.Repeat([]byte{0}, 600))
+	_, err = f.Write(append(bytes.Repeat([]byte{0}, 1100), 1)) // of a write, one sector is missing
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	g.start(0)

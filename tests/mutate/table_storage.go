@@ -14,7 +14,7 @@ func storage() []mutation {
 		{
 			name: "suspect-taken-for-torn", section: format,
 			rule:  "an end that no power cut explains makes the log suspect",
-			edits: []edit{{"wal/scan.go", `w.suspect = what != faultShort && !zeroSector(data, int(off))`, `w.suspect = false`}},
+			edits: []edit{{"wal/scan.go", `w.suspect = !short && !zeroSector(data, int(off))`, `w.suspect = false`}},
 			catch: []command{named("./wal", "^TestSuspicionLastsUntilCleared$")},
 		},
 		{
