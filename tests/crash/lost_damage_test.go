@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,12 +15,12 @@ import (
 	"diskv/tests/proc"
 )
 
-// flipByte changes one byte in the middle of a file.
+// flipByte changes one byte in the middle of what is written of a file.
 func flipByte(t *testing.T, name string) {
 	t.Helper()
 	b, err := os.ReadFile(name)
 	require.NoError(t, err)
-	b[len(b)/2] ^= 0x40
+	b[writtenOf(b)/2] ^= 0x40
 	require.NoError(t, os.WriteFile(name, b, 0o600))
 }
 
@@ -30,15 +31,19 @@ func newestSegment(t *testing.T, m *proc.Member) string {
 	require.NoError(t, err)
 	slices.Sort(files)
 	for _, name := range slices.Backward(files) {
-		fi, err := os.Stat(name)
+		b, err := os.ReadFile(name)
 		require.NoError(t, err)
-		if fi.Size() > 4<<10 {
+		if writtenOf(b) > 4<<10 {
 			return name
 		}
 	}
 	require.FailNow(t, "no segment is filled", "%v", files)
 	return ""
 }
+
+// writtenOf returns how many bytes of a file are written: a segment has its size in
+// advance.
+func writtenOf(b []byte) int { return len(bytes.TrimRight(b, "\x00")) }
 
 func newestSnapshot(t *testing.T, m *proc.Member) string {
 	t.Helper()
