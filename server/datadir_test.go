@@ -436,6 +436,7 @@ func TestDamageFoundWhileServing(t *testing.T) {
 	t.Parallel()
 	g := startGroup(t, 3, func(o *server.Options) {
 		o.Replica.WindowBytes, o.Replica.IdleTime, o.Replica.SnapshotMinBytes = 1, time.Hour, 1<<40 // the log is what is read
+		o.Replica.ElectionTimeout = 3 * time.Second                                                 // until the leader is lost
 	})
 	lead := g.leader()
 	behind := (lead + 1) % 3

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"diskv/replica"
 	"diskv/server"
 )
 
@@ -189,8 +188,8 @@ func TestLeaseReadsAreAnswered(t *testing.T) {
 
 func TestFollowerThatLostItsSnapshotsPlaceGetsOne(t *testing.T) {
 	t.Parallel()
-	g := startGroup(t, 3, func(o *server.Options) {
-		o.Replica = replica.Options{SnapshotMinBytes: 4096, WindowBytes: 4096}
+	g := steadyGroup(t, 3, func(o *server.Options) {
+		o.Replica.SnapshotMinBytes, o.Replica.WindowBytes = 4096, 4096
 	})
 	away := g.follower()
 	g.stop(away)
