@@ -84,6 +84,25 @@ func (d *dataDir) acquire() error {
 	return nil
 }
 
+// held returns an error if the path is not that of the directory that was locked any
+// more: somebody has moved or removed that. What is written by the path would be lost, or
+// would harm a process that has its place.
+func (d *dataDir) held() error {
+	now, err := os.Stat(filepath.Join(d.path, "LOCK"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("data directory %s: %w", d.path, err)
+	}
+	own, errOwn := d.lock.Stat()
+	if errOwn != nil {
+		return fmt.Errorf("data directory %s: %w", d.path, errOwn)
+	}
+	if err != nil || !os.SameFile(now, own) {
+		return fmt.Errorf("data directory %s was moved or removed while this process used it, and nothing that is written now would outlive it:"+
+			" put it back and start again, or see docs/operations.md, A lost disk", d.path)
+	}
+	return nil
+}
+
 var errInUse = errors.New("is in use by another process")
 
 // makeDirs makes a directory, and those above it that are missing, durably: one
@@ -221,6 +240,9 @@ var services = map[paxos.Service]struct{ who, remedy string }{
 
 // store replaces IDENTITY durably.
 func (d *dataDir) store(id replica.Identity) error {
+	if err := d.held(); err != nil {
+		return fmt.Errorf("store identity: %w", err)
+	}
 	if err := replaceFile(d.identityPath(), replica.AppendIdentity(nil, id)); err != nil {
 		return fmt.Errorf("store identity: %w", err)
 	}

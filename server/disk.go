@@ -13,8 +13,9 @@ import (
 )
 
 // diskWorker runs tasks that wait for the disk, one after the other, beside the
-// loop.
+// loop. It asks before each of them whether the disk may be used.
 type diskWorker struct {
+	may   func() bool
 	mu    sync.Mutex
 	more  sync.Cond
 	tasks []func()
@@ -22,8 +23,8 @@ type diskWorker struct {
 	done  chan struct{}
 }
 
-func newDiskWorker() *diskWorker {
-	w := &diskWorker{done: make(chan struct{})}
+func newDiskWorker(may func() bool) *diskWorker {
+	w := &diskWorker{may: may, done: make(chan struct{})}
 	w.more.L = &w.mu
 	go w.run()
 	return w
@@ -50,7 +51,9 @@ func (w *diskWorker) run() {
 		task := w.tasks[0]
 		w.tasks = w.tasks[1:]
 		w.mu.Unlock()
-		task()
+		if w.may() {
+			task()
+		}
 	}
 }
 

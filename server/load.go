@@ -212,6 +212,7 @@ func (n *Node) logOptions() wal.Options {
 	return wal.Options{
 		SegmentBytes: n.opts.SegmentBytes,
 		Quarantine:   n.dir.quarantinePath(),
+		Guard:        n.dir.held,
 		OnDurable:    func(index uint64) { n.inbox.put(func(r *replica.Replica) { n.logDurable(r, index) }) },
 		OnFail:       func(err error) { n.fail(fmt.Errorf("log: %w", err)) },
 		OnSync:       n.metrics.observeSync,

@@ -292,7 +292,7 @@ func (n *Node) HTTPAddr() string {
 // Run serves until ctx ends or the disk fails. When ctx ends it hands the
 // leadership over, closes the log and returns nil.
 func (n *Node) Run(ctx context.Context) error {
-	n.disk, n.saver = newDiskWorker(), newDiskWorker()
+	n.disk, n.saver = newDiskWorker(n.holdsDirectory), newDiskWorker(n.holdsDirectory)
 	n.clients = newClients(n)
 	id := n.dir.id // from now on the loop's
 	n.logger.Info("serving", "listen", n.Addr(), "dir", n.dir.path, "boot", id.Boot, "phase", id.Phase.String())

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,20 +11,18 @@ import (
 const spaceInterval = time.Second
 
 // watchDisk watches the free space of the data directory, so that writes are
-// refused before the disk is full, and resume by themselves.
+// refused before the disk is full, and resume by themselves; and that it is still there.
 func (n *Node) watchDisk() {
 	ticker := time.NewTicker(spaceInterval)
 	defer ticker.Stop()
 	known := true
 	for {
+		if !n.holdsDirectory() {
+			return
+		}
 		free, err := n.opts.free(n.dir.path)
 		low := err == nil && free < n.opts.MinFreeBytes
-		switch {
-		case err == nil || !known:
-		case errors.Is(err, fs.ErrNotExist):
-			n.logger.Error("the data directory is gone, and nothing that is written now outlives this process: stop it, and put the directory back, or see docs/operations.md, A lost disk",
-				"dir", n.dir.path)
-		default:
+		if err != nil && known {
 			n.logger.Warn("free space is not known", "error", err)
 		}
 		known = err == nil
@@ -44,6 +40,16 @@ func (n *Node) watchDisk() {
 			return
 		}
 	}
+}
+
+// holdsDirectory reports whether the directory is the node's. If it is not any more the
+// node has failed: what it acknowledged from now on would be lost with it.
+func (n *Node) holdsDirectory() bool {
+	err := n.dir.held()
+	if err != nil {
+		n.fail(err)
+	}
+	return err == nil
 }
 
 // freeBytes returns how much more can be written to a directory's disk.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"diskv/internal/golden"
 	"diskv/server"
 )
 
@@ -56,13 +57,37 @@ func TestLowDiskRefusesWhatNeedsMoreOfIt(t *testing.T) {
 	require.Equal(t, "OK", c.do("SET k w"), "what is not known stops nothing")
 }
 
-// TestDirectoryThatIsGoneIsTold: another one is looked at, since the log stops the node
-// at once if the directory goes while it makes a segment.
-func TestDirectoryThatIsGoneIsTold(t *testing.T) {
-	dir := t.TempDir()
-	g := startGroup(t, 1, func(o *server.Options) {
-		o.SetFree(func(string) (int64, error) { return server.FreeBytes(dir) })
-	})
-	require.NoError(t, os.Remove(dir))
-	require.Eventually(t, func() bool { return strings.Contains(g.logs[0].String(), "the data directory is gone") }, patience, 10*time.Millisecond)
+// TestDirectoryThatIsGoneEndsTheNode: nothing that it acknowledged from then on would be
+// there after a restart; and in a directory that has its place it must not write.
+func TestDirectoryThatIsGoneEndsTheNode(t *testing.T) {
+	t.Parallel()
+	for what, take := range map[string]func(dir string) error{
+		"removed": os.RemoveAll,
+		"moved":   func(dir string) error { return os.Rename(dir, dir+"-old") },
+		"replaced": func(dir string) error {
+			if err := os.Rename(dir, dir+"-old"); err != nil {
+				return err
+			}
+			return os.CopyFS(dir, os.DirFS(dir+"-old"))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			g := startGroup(t, 1)
+			dir := g.opts[0].Dir
+			require.Equal(t, "OK", g.dial(0).do("SET k v"))
+			require.NoError(t, take(dir))
+			var before map[string]string
+			if what == "replaced" {
+				before = golden.Tree(t, dir)
+			}
+			require.Eventually(t, func() bool { return strings.Contains(g.logs[0].String(), "stopping at once") }, patience, 10*time.Millisecond)
+			require.ErrorContains(t, g.halt(0), "was moved or removed while this process used it")
+			if what == "replaced" {
+				require.Equal(t, before, golden.Tree(t, dir), "what is there now is another's")
+			} else {
+				require.NoDirExists(t, dir)
+			}
+		})
+	}
 }

@@ -27,6 +27,16 @@ const (
 	changeRemove
 )
 
+// ofPath reports whether a change is made by a path, and not to an open file.
+func (k changeKind) ofPath() bool {
+	switch k {
+	case changeMkdir, changeCreate, changeRename, changeRemove:
+		return true
+	case changeAllocate, changeTruncate, changeWrite, changeSync, changeSyncDir:
+	}
+	return false
+}
+
 // change is one change to files, as small as a crash can separate them.
 type change struct {
 	kind changeKind
@@ -41,8 +51,9 @@ type change struct {
 type disk struct {
 	before func(change) error
 	after  func(change)
-	noSync bool // tests that keep books of syncs need not wait for them
-	append bool // files get their size by being written to, as where they cannot get it in advance
+	guard  func() error // before a path is changed, unless nil
+	noSync bool         // tests that keep books of syncs need not wait for them
+	append bool         // files get their size by being written to, as where they cannot get it in advance
 }
 
 // do makes the change c by calling f.
@@ -50,6 +61,11 @@ func (d *disk) do(c change, f func() error) error {
 	if d.before != nil {
 		if err := d.before(c); err != nil {
 			return d.explain(c, err)
+		}
+	}
+	if d.guard != nil && c.kind.ofPath() {
+		if err := d.guard(); err != nil {
+			return err
 		}
 	}
 	if !d.noSync || (c.kind != changeSync && c.kind != changeSyncDir) {

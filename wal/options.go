@@ -36,6 +36,11 @@ type Options struct {
 	// Quarantine is the directory that keeps what Open cuts off. It is made when
 	// it is needed. Empty means "quarantine" in the log's directory.
 	Quarantine string
+	// Guard, if it is given, is asked before a file is made, renamed or removed: an error
+	// keeps it from being done, and ends the log like a write that failed. A path may have
+	// become that of another directory since the log was opened. It is called from several
+	// goroutines.
+	Guard func() error
 	// OnDurable is told that every record up to and including index is durable.
 	// Indices only rise.
 	OnDurable func(index uint64)
@@ -79,6 +84,9 @@ func (o Options) withDefaults(dir string) (Options, error) {
 	}
 	if o.disk == nil {
 		o.disk = &disk{}
+	}
+	if o.Guard != nil {
+		o.disk.guard = o.Guard
 	}
 	if o.idle == 0 {
 		o.idle = defaultIdle
