@@ -41,6 +41,7 @@ func newGroup(tb testing.TB, size int, changes ...func(*server.Options)) *group 
 }
 
 func groupOf(tb testing.TB, g *inproc.Group) *group {
+	tb.Helper()
 	return &group{Group: g, t: tb, opts: g.Options, nodes: g.Nodes, logs: g.Logs}
 }
 

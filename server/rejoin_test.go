@@ -13,7 +13,7 @@ import (
 // any more.
 func TestGroupComesBackAfterItLeft(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 3, 1)
+	c := startCluster(t, 3)
 	c.change("LEAVE 3")
 	masters := c.masters.dial(c.masters.leader())
 	require.Eventually(t, func() bool { return !strings.Contains(masters.do("DISKV.SHARDS GROUPS"), "leaving") },

@@ -23,17 +23,18 @@ type cluster struct {
 	groups  []*group
 }
 
-// startCluster starts shardmasters and groups, of so many members each, and has the
-// groups join one after the other.
-func startCluster(tb testing.TB, groups, size int, changes ...func(*server.Options)) *cluster {
+// startCluster starts a shardmaster and groups of one member, and has the groups join one
+// after the other.
+func startCluster(tb testing.TB, groups int, changes ...func(*server.Options)) *cluster {
 	tb.Helper()
-	return clusterOf(tb, startGroup, groups, size, changes)
+	return clusterOf(tb, startGroup, groups, 1, changes)
 }
 
-// steadyCluster is startCluster for groups of which none has another leader.
-func steadyCluster(tb testing.TB, groups, size int, changes ...func(*server.Options)) *cluster {
+// steadyCluster is that of two groups, all of three members, of which none has another
+// leader.
+func steadyCluster(tb testing.TB, changes ...func(*server.Options)) *cluster {
 	tb.Helper()
-	return clusterOf(tb, steadyGroup, groups, size, changes)
+	return clusterOf(tb, steadyGroup, 2, 3, changes)
 }
 
 func clusterOf(tb testing.TB, start func(testing.TB, int, ...func(*server.Options)) *group, groups, size int, changes []func(*server.Options)) *cluster {
@@ -108,7 +109,7 @@ func tagIn(first, last int) string {
 
 func TestShardsMoveWithTheirDataAndSessions(t *testing.T) {
 	t.Parallel()
-	c := steadyCluster(t, 2, 3)
+	c := steadyCluster(t)
 	c.change("MOVE 0-16383 1")
 	c.settle()
 	one, two := c.groups[0].dial(c.groups[0].leader()), c.groups[1].dial(c.groups[1].leader())
@@ -168,7 +169,7 @@ func TestShardsMoveWithTheirDataAndSessions(t *testing.T) {
 // move to and fro, and every one of its writes is there once.
 func TestWritesGoOnWhileTheirShardMoves(t *testing.T) {
 	t.Parallel()
-	c := steadyCluster(t, 2, 3)
+	c := steadyCluster(t)
 	tag := tagIn(0, 16383)
 	id := int(shard.Of([]byte(tag)))
 	at := c.groups[0].opts[0].Listen
@@ -207,7 +208,7 @@ func TestWritesGoOnWhileTheirShardMoves(t *testing.T) {
 // while, says so, and serves it when the giver is back.
 func TestShardWhoseGiverIsAwayIsAwaited(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 1)
+	c := startCluster(t, 2)
 	tag := tagIn(0, 16383)
 	id := int(shard.Of([]byte(tag)))
 	c.change("MOVE 0-16383 1")
@@ -238,7 +239,7 @@ func TestShardWhoseGiverIsAwayIsAwaited(t *testing.T) {
 // one fetches it.
 func TestShardWhoseTakerIsAwayIsServed(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 1)
+	c := startCluster(t, 2)
 	tag := tagIn(0, 16383)
 	c.change("MOVE 0-16383 1")
 	c.settle()
@@ -263,7 +264,7 @@ func TestShardWhoseTakerIsAwayIsServed(t *testing.T) {
 // each of them is written to all the time, wherever clients ask first.
 func TestShardsOfALargeMoveAreAwayOneBatchAtATime(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 1)
+	c := startCluster(t, 2)
 	c.change("MOVE 0-16383 1")
 	c.settle()
 	one, two := c.groups[0].dial(0), c.groups[1].dial(0)
@@ -320,7 +321,7 @@ func TestShardsOfALargeMoveAreAwayOneBatchAtATime(t *testing.T) {
 // else.
 func TestShardmastersAreNotNeededToServe(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 1)
+	c := startCluster(t, 2)
 	c.masters.stop(0)
 	for id, g := range c.groups {
 		m := g.dial(0)
@@ -339,7 +340,7 @@ func TestShardmastersAreNotNeededToServe(t *testing.T) {
 
 func TestGroupThatHasNotJoinedSaysSo(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 0, 1)
+	c := startCluster(t, 0)
 	g := startGroup(t, 1, func(o *server.Options) {
 		o.Service, o.Group, o.Shardmasters = paxos.ServiceSharded, 9, c.addrs(c.masters)
 	})
@@ -361,7 +362,7 @@ func TestGroupThatHasNotJoinedSaysSo(t *testing.T) {
 func TestSnapshotNamesTheConfig(t *testing.T) {
 	t.Parallel()
 	often := func(o *server.Options) { o.Replica.SnapshotMinBytes = 1 }
-	c := startCluster(t, 1, 1, often)
+	c := startCluster(t, 1, often)
 	num := uint64(c.change("MOVE 0-9 1")) // which changes nothing
 	m := c.groups[0].dial(0)
 	require.Eventually(t, func() bool {
@@ -381,7 +382,7 @@ func TestGroupByItselfMovesNothing(t *testing.T) {
 // TestForwardingReachesEveryGroup: a plain client can use any member of any group.
 func TestForwardingReachesEveryGroup(t *testing.T) {
 	t.Parallel()
-	c := steadyCluster(t, 2, 3, forwarding)
+	c := steadyCluster(t, forwarding)
 	m := c.groups[0].dial(c.groups[0].follower())
 	var lines, want []string
 	for i := range 1000 {
@@ -394,7 +395,7 @@ func TestForwardingReachesEveryGroup(t *testing.T) {
 // TestEveryMemberDescribesTheWholeCluster, in the same words.
 func TestEveryMemberDescribesTheWholeCluster(t *testing.T) {
 	t.Parallel()
-	c := steadyCluster(t, 2, 3)
+	c := steadyCluster(t)
 	// Who leads the other groups is asked for twice a second.
 	one, two := c.groups[0], c.groups[1]
 	var slots string

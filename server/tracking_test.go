@@ -334,7 +334,7 @@ func TestReadsOfOthersAreInvalidatedAtOnce(t *testing.T) {
 // TestAShardThatLeavesIsInvalid: its keys change elsewhere.
 func TestAShardThatLeavesIsInvalid(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 1)
+	c := startCluster(t, 2)
 	first := c.groups[0].dial(0)
 	key := ""
 	for i := 0; key == ""; i++ {

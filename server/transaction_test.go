@@ -275,7 +275,7 @@ func TestATransactionHasNoMoreCommandsThanAllowed(t *testing.T) {
 // TestATransactionAcrossGroups: a key of another group ends it, as in Redis Cluster.
 func TestATransactionAcrossGroups(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 2, 1)
+	c := startCluster(t, 2)
 	first := c.groups[0].dial(0)
 	own, others := "", ""
 	for i := 0; own == "" || others == ""; i++ {

@@ -169,7 +169,7 @@ func TestKilledAndOpened(t *testing.T) {
 	require.Nil(t, report.Cut)
 	require.Equal(t, []string{`0 state tag 0 "state 0"`, `1 data tag 1 "one"`, `2 state tag 0 "promise"`, `3 data tag 2 "two\x00\x00\x00"`}, *got)
 	require.True(t, a.wait(l.Append([]Record{data(3, "three")})))
-	require.Equal(t, len(before[inSegment(1)]), len(golden.Tree(t, dir)[inSegment(1)]))
+	require.Len(t, golden.Tree(t, dir)[inSegment(1)], len(before[inSegment(1)]))
 	kill(t, l)
 	again, report := reopen(t, dir)
 	require.Len(t, again, 5)
