@@ -296,16 +296,18 @@ func (c *client) untracked(keys [][]byte) {
 
 // write sends bytes to the client. It returns false if that failed.
 func (c *client) write(b []byte) bool {
+	if len(b) == 0 {
+		return true // replies are turned off, perhaps
+	}
 	if c.shared.isShared() && len(b) <= flushBytes {
 		n, err := c.shared.write(b)
 		if err != nil {
 			return false
 		}
 		c.noteWrite(n)
-		b = b[n:]
-	}
-	if len(b) == 0 {
-		return true
+		if b = b[n:]; len(b) == 0 {
+			return true
+		}
 	}
 	c.shared.leave()
 	return c.writeAll(b)

@@ -47,6 +47,7 @@ type shared struct {
 	// doubtful: a read that was shorter than it could be has left something, perhaps.
 	doubtful atomic.Bool
 	due      time.Time // when half a command must have become more; zero: there is no half
+	unpaused int       // reads since it paused last
 
 	// The arguments and results of the two calls of the system, which take no memory so.
 	buf           []byte
@@ -54,6 +55,10 @@ type shared struct {
 	err           error
 	reads, writes func(fd uintptr)
 }
+
+// maxUnpaused is how often a client may read without a pause: commands that are refused
+// need none, and it may have more of them than it lets others have their turn.
+const maxUnpaused = 4
 
 // The states of shared.input.
 const (
@@ -195,8 +200,8 @@ func (s *shared) read(b []byte, inside bool) (int, error) {
 			return n, nil
 		}
 		if !s.drained {
-			if len(b) > flushBytes {
-				s.leave() // it may be much at once
+			if s.unpaused++; len(b) > flushBytes || s.unpaused > maxUnpaused {
+				s.leave() // it may be much
 			}
 			n, err := s.call(s.reads, b)
 			if n > 0 {
@@ -218,7 +223,7 @@ func (s *shared) read(b []byte, inside bool) (int, error) {
 
 // await waits until something has arrived, or half a command has been half for too long.
 func (s *shared) await(inside bool) error {
-	s.drained = false
+	s.drained, s.unpaused = false, 0
 	if !inside {
 		s.yield(forInput)
 		return nil
@@ -261,7 +266,7 @@ func (s *shared) call(f func(fd uintptr), b []byte) (int, error) {
 // execute has the run of the client executed. It returns false if the loop has ended
 // before it was put before the replica.
 func (s *shared) execute() bool {
-	s.refused = false
+	s.refused, s.unpaused = false, 0
 	s.yield(forRun)
 	return !s.refused
 }

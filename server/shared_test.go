@@ -98,6 +98,57 @@ func TestClientThatClosesItsHalfGetsItsReplies(t *testing.T) {
 	})
 }
 
+// A client that wants no replies stays, and gets none.
+func TestRepliesAreTurnedOff(t *testing.T) {
+	bothSockets(t, func(t *testing.T, change func(*server.Options)) {
+		t.Helper()
+		g := startGroup(t, 1, change)
+		observer := g.dial(0)
+		c := rawConn(t, g.nodes[0].Addr())
+		_, err := io.WriteString(c, "CLIENT REPLY OFF\r\n")
+		require.NoError(t, err)
+		for i := range 5 { // each command comes by itself, behind a pause
+			_, err := io.WriteString(c, fmt.Sprintf("SET k %d\r\n", i))
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { return observer.do("GET k") == fmt.Sprintf("%q", fmt.Sprint(i)) }, patience, time.Millisecond)
+		}
+		_, err = io.WriteString(c, "CLIENT REPLY ON\r\nGET k\r\n")
+		require.NoError(t, err)
+		requireReplies(t, c, "+OK\r\n$1\r\n4\r\n")
+	})
+}
+
+// One client that sends what is refused without end, and takes no time to read replies,
+// keeps no others from their turn.
+func TestFloodOfRefusedCommands(t *testing.T) {
+	bothSockets(t, func(t *testing.T, change func(*server.Options)) {
+		t.Helper()
+		g := startGroup(t, 1, change)
+		flooding := rawConn(t, g.nodes[0].Addr())
+		require.NoError(t, flooding.SetDeadline(time.Time{})) // it does not end before the others give up
+		_, err := io.WriteString(flooding, "CLIENT REPLY OFF\r\n")
+		require.NoError(t, err)
+		var others []*conn // not new any more
+		for range 20 {
+			others = append(others, g.dial(0))
+			require.Equal(t, "OK", others[len(others)-1].do("SET k v"))
+		}
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			for flood := []byte(strings.Repeat("X\r\n", 100000)); err == nil; {
+				_, err = flooding.Write(flood)
+			}
+		})
+		for range 3 {
+			for _, c := range others {
+				require.Equal(t, "OK", c.do("SET k v"))
+			}
+		}
+		require.NoError(t, flooding.Close())
+		sending.Wait()
+	})
+}
+
 func TestUrgentBytesHoldNothingUp(t *testing.T) {
 	g := startGroup(t, 1, overTCP)
 	c := rawConn(t, g.nodes[0].Addr())
