@@ -37,5 +37,21 @@ func allowLateTimers() {
 	if unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0) != nil {
 		return
 	}
-	_ = syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), restarted+"=set")) // returns only if it fails
+	_ = syscall.Exec(ownFile(), os.Args, append(os.Environ(), restarted+"=set")) // returns only if it fails
+}
+
+// ownFile returns the path of the program that this process is. The process gets the last
+// element of it as its name, by which ps and pidof know it.
+func ownFile() string {
+	const self = "/proc/self/exe"
+	path, err := os.Executable()
+	if err != nil {
+		return self
+	}
+	named, errNamed := os.Stat(path)
+	own, errOwn := os.Stat(self)
+	if errNamed != nil || errOwn != nil || !os.SameFile(named, own) {
+		return self // another one has its place
+	}
+	return path
 }

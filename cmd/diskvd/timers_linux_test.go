@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -33,14 +34,19 @@ func init() {
 			select {}
 		}()
 	}
+	name, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		panic(err)
+	}
 	fmt.Println(os.Getpid(), os.Args[1:])
+	fmt.Print(string(name))
 	for range 5 {
 		fmt.Println(<-slack)
 	}
 	os.Exit(0)
 }
 
-// The process stays what it is, with the arguments that it was given, and all its threads
+// The process stays what it is, with its name and the arguments that it was given, and all its threads
 // may be woken late.
 func TestEveryThreadMayBeWokenLate(t *testing.T) {
 	self, err := os.Executable()
@@ -49,6 +55,6 @@ func TestEveryThreadMayBeWokenLate(t *testing.T) {
 	cmd.Env = append(os.Environ(), asDiskvd+"=1")
 	out, err := cmd.Output()
 	require.NoError(t, err)
-	want := fmt.Sprintln(cmd.Process.Pid, []string{"--dir", "two words"}) + strings.Repeat(fmt.Sprintln(timerSlack), 5)
+	want := fmt.Sprintln(cmd.Process.Pid, []string{"--dir", "two words"}) + filepath.Base(self) + "\n" + strings.Repeat(fmt.Sprintln(timerSlack), 5)
 	require.Equal(t, want, string(out))
 }
