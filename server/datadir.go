@@ -97,7 +97,7 @@ func (d *dataDir) held() error {
 		return fmt.Errorf("data directory %s: %w", d.path, errOwn)
 	}
 	if err != nil || !os.SameFile(now, own) {
-		return fmt.Errorf("data directory %s was moved or removed while this process used it, and nothing that is written now would outlive it:"+
+		return fmt.Errorf("data directory %s, or LOCK in it, was moved or removed while this process used it, and what is written now may not outlive it:"+
 			" put it back and start again, or see docs/operations.md, A lost disk", d.path)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -19,6 +20,7 @@ type readiness struct {
 	file   *os.File
 	raw    syscall.RawConn
 	events []unix.EpollEvent
+	closed atomic.Bool
 }
 
 // arrival is one socket that has something to be read.
@@ -75,10 +77,16 @@ func (r *readiness) wait(dst []arrival) ([]arrival, error) {
 		}
 		return n > 0
 	})
+	if err != nil && !r.closed.Load() {
+		panic(fmt.Sprintf("epoll: %v", err)) // as above
+	}
 	return dst, err
 }
 
-func (r *readiness) close() { _ = r.file.Close() }
+func (r *readiness) close() {
+	r.closed.Store(true)
+	_ = r.file.Close()
+}
 
 // What follows calls the system for what does not block. The runtime is not told: it would
 // give the thread's place to another one whenever a call takes some microseconds, and wake

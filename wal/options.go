@@ -37,7 +37,7 @@ type Options struct {
 	// it is needed. Empty means "quarantine" in the log's directory.
 	Quarantine string
 	// Guard, if it is given, is asked before a file is made, renamed or removed: an error
-	// keeps it from being done, and ends the log like a write that failed. A path may have
+	// keeps it from being done, and is that of whatever wanted it. A path may have
 	// become that of another directory since the log was opened. It is called from several
 	// goroutines.
 	Guard func() error

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	tidwall "github.com/tidwall/wal"
 )
@@ -185,7 +186,10 @@ func (t *tail) allocate() error {
 		}
 		t.grows = true
 		// Some of it may be there: not to be kept from others.
-		return errors.Join(err, t.file.Truncate(t.size))
+		if cut := t.file.Truncate(t.size); !noRoom(cut) {
+			err = errors.Join(err, cut)
+		}
+		return err
 	})
 }
 
@@ -195,9 +199,17 @@ func (t *tail) giveBack() error {
 	if t.allocated <= t.size {
 		return nil
 	}
-	t.allocated = 0
-	return t.disk.do(change{kind: changeTruncate, path: t.path, n: int(t.size)}, func() error { return t.file.Truncate(t.size) })
+	err := t.disk.do(change{kind: changeTruncate, path: t.path, n: int(t.size)}, func() error { return t.file.Truncate(t.size) })
+	switch {
+	case noRoom(err): // some file systems need some for this; what is there says nothing
+		return nil
+	case err == nil:
+		t.allocated = 0
+	}
+	return err
 }
+
+func noRoom(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // stage adds a frame to what flush writes. It copies the payload.
 func (t *tail) stage(f frame) {

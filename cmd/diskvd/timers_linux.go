@@ -37,7 +37,12 @@ func allowLateTimers() {
 	if unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0) != nil {
 		return
 	}
+	var files unix.Rlimit
+	err = unix.Getrlimit(unix.RLIMIT_NOFILE, &files)
 	_ = syscall.Exec(ownFile(), os.Args, append(os.Environ(), restarted+"=set")) // returns only if it fails
+	if err == nil {
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &files) // Exec has undone how the runtime raised it
+	}
 }
 
 // ownFile returns the path of the program that this process is. The process gets the last

@@ -3,6 +3,8 @@ package crash
 import (
 	"bytes"
 	le "encoding/binary"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"diskv/tests/proc"
+	"diskv/wal"
 )
 
 func TestLeaderIsKilledUnderLoad(t *testing.T) {
@@ -98,9 +101,9 @@ func TestPowerCutOfAllUnderLoad(t *testing.T) {
 	var (
 		lengthOnly   = frame(3000, nil)
 		sectorMissed = frame(4000, append(make([]byte, 1536), bytes.Repeat([]byte{0xa5}, 2464)...))
-		newPart      = make([]byte, 3000) // of a longer file
+		headMissed   = frame(3000, append([]byte("\xf7dkv"), make([]byte, 2000)...))
 	)
-	tails := [][]byte{lengthOnly, sectorMissed, newPart}
+	tails := [][]byte{lengthOnly, sectorMissed, headMissed}
 	g := newGroup(t)
 	l := startLoad(t, g)
 	for round := range len(tails) {
@@ -126,21 +129,21 @@ func TestPowerCutOfAllUnderLoad(t *testing.T) {
 	}
 }
 
-// appendToLog writes bytes behind the end of a member's log.
+// appendToLog writes bytes behind the last record of a member's log.
 func appendToLog(t *testing.T, m *proc.Member, tail []byte) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(m.Dir, "wal", "*", "*"))
 	require.NoError(t, err)
 	slices.Sort(files)
 	for _, name := range slices.Backward(files) {
-		fi, err := os.Stat(name)
-		require.NoError(t, err)
-		if fi.Size() == 0 {
+		segment, err := wal.ScanSegment(name, func(wal.Record, int64) error { return nil })
+		if errors.Is(err, io.EOF) {
 			continue // made ready, behind the end
 		}
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 		require.NoError(t, err)
-		_, err = f.Write(tail)
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		require.NoError(t, err)
+		_, err = f.WriteAt(tail, segment.Bytes)
 		require.NoError(t, err)
 		require.NoError(t, f.Close())
 		return
