@@ -53,6 +53,7 @@ type LogInfo struct {
 	LastSlot     uint64 `json:"last_slot"`
 	Commit       uint64 `json:"commit"` // the highest index that the log or the newest snapshot knows
 	Promised     string `json:"promised"`
+	Bytes        int64  `json:"bytes"`           // of what is sound; the files of a log that is in use, or was killed, are longer
 	State        *State `json:"state,omitempty"` // the newest
 	// Records counts them by kind, Commands what is in the batches.
 	Records  map[string]uint64 `json:"records"`
@@ -141,6 +142,7 @@ func infoOf(dir string, total int64, progress Progress) (*LogInfo, error) {
 	l.ID = hex64(report.LogID)
 	l.FirstSegment, l.LastSegment = report.FirstSegment, report.LastSegment
 	l.FirstIndex, l.LastIndex = report.FirstIndex, report.LastIndex
+	l.Bytes = report.Bytes
 	l.CleanClose, l.Torn, l.Suspect = report.CleanClose, report.Torn, report.Suspect
 	l.Promised = promised.String()
 	if report.Cut != nil {

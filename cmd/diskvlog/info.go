@@ -64,7 +64,7 @@ func infoRows(i *inspect.Info) [][]string {
 	if i.Log == nil {
 		add("log", "none")
 	} else {
-		rows = append(rows, logRows(i.Log, i.LogBytes)...)
+		rows = append(rows, logRows(i.Log)...)
 	}
 	for _, s := range i.Snapshots {
 		if s.Problem != "" {
@@ -79,11 +79,11 @@ func infoRows(i *inspect.Info) [][]string {
 	if i.Unfinished > 0 {
 		add("", "%s of transfers or interrupted writes", cli.Count(i.Unfinished, "file"))
 	}
-	add("bytes", "log %s, snapshots %s, quarantine %s in %s", size(i.LogBytes), size(i.SnapshotBytes), size(i.QuarantineBytes), cli.Count(i.QuarantineFiles, "file"))
+	add("bytes", "on the disk: log %s, snapshots %s, quarantine %s in %s", size(i.LogBytes), size(i.SnapshotBytes), size(i.QuarantineBytes), cli.Count(i.QuarantineFiles, "file"))
 	return rows
 }
 
-func logRows(l *inspect.LogInfo, bytes int64) [][]string {
+func logRows(l *inspect.LogInfo) [][]string {
 	var rows [][]string
 	add := func(word, format string, args ...any) {
 		rows = append(rows, []string{word, fmt.Sprintf(format, args...)})
@@ -99,7 +99,7 @@ func logRows(l *inspect.LogInfo, bytes int64) [][]string {
 	case l.CleanClose:
 		end = "closed cleanly"
 	}
-	add("log", "id %s, segments %d to %d, records %d to %d, %s", l.ID, l.FirstSegment, l.LastSegment, l.FirstIndex, l.LastIndex, size(bytes))
+	add("log", "id %s, segments %d to %d, records %d to %d, %s", l.ID, l.FirstSegment, l.LastSegment, l.FirstIndex, l.LastIndex, size(l.Bytes))
 	add("", "%s", end)
 	if l.FirstSlot == 0 {
 		add("slots", "none in the log; commit index %d", l.Commit)
