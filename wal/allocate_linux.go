@@ -10,10 +10,8 @@ import (
 // has. Where that is not possible, or there is no room, it is no error.
 func allocate(f *os.File, size int64) (bool, error) {
 	err := control(f, func(fd int) error { return syscall.Fallocate(fd, 0, 0, size) })
-	for _, no := range []syscall.Errno{syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
-		if errors.Is(err, no) {
-			return false, nil
-		}
+	if noRoom(err) || errors.Is(err, syscall.EFBIG) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
+		return false, nil
 	}
 	return err == nil, err
 }

@@ -109,7 +109,7 @@ func segmentUsed(dir string, number uint64) (bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return len(trimZeros(data)) > 0, err
+	return !unwritten(data), err
 }
 
 // trimZeros returns b without the zeros at its end: a file that was given its size in
@@ -122,6 +122,9 @@ func trimZeros(b []byte) []byte {
 }
 
 var zeros [4096]byte // as many as are compared at once
+
+// unwritten reports whether there are only zeros in b.
+func unwritten(b []byte) bool { return len(trimZeros(b)) == 0 }
 
 // readSegment returns the bytes of a segment that must be there.
 func readSegment(dir string, number uint64) ([]byte, error) {
@@ -188,7 +191,7 @@ func (w *walk) run() error {
 		if err != nil {
 			return err
 		}
-		if n == w.manifest.newest && n > w.manifest.first && len(trimZeros(data)) == 0 {
+		if n == w.manifest.newest && n > w.manifest.first && unwritten(data) {
 			w.blank = len(data)
 			break // ready in advance
 		}
@@ -221,7 +224,7 @@ func (w *walk) segment(n uint64, data []byte) error {
 		var err error
 		f, size, what, err = p.decode(data[off:], off)
 		if what != faultNone {
-			if off > 0 && len(trimZeros(data[off:])) == 0 {
+			if off > 0 && unwritten(data[off:]) {
 				break // nothing was written here
 			}
 			if what == faultFormat {

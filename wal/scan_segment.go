@@ -36,7 +36,7 @@ func ScanSegment(path string, visit func(r Record, offset int64) error) (Segment
 	if err != nil {
 		return SegmentReport{}, err
 	}
-	if len(trimZeros(data)) == 0 {
+	if unwritten(data) {
 		return SegmentReport{}, fmt.Errorf("%s is an empty segment: %w", file, io.EOF)
 	}
 	id, number, ok := owner(data)
@@ -51,7 +51,7 @@ func ScanSegment(path string, visit func(r Record, offset int64) error) (Segment
 			what, err = report.take(&f, off)
 		}
 		if what != faultNone {
-			if len(trimZeros(data[off:])) == 0 {
+			if unwritten(data[off:]) {
 				break
 			}
 			if err == nil {

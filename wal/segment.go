@@ -209,6 +209,7 @@ func (t *tail) giveBack() error {
 	return err
 }
 
+// noRoom reports whether there was no room on the disk for something.
 func noRoom(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // stage adds a frame to what flush writes. It copies the payload.
